@@ -1,0 +1,5 @@
+"""`python -m streamguard`."""
+
+from streamguard.cli import main
+
+main()

@@ -1,0 +1,85 @@
+"""`streamguard compile`: make the engines of this machine ready before they are needed, and show that they agree."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from streamguard import inference, models
+from streamguard.errors import EngineError, EngineUnavailable
+
+
+def compile_(
+    model: Annotated[
+        list[str] | None, typer.Option(help="A detector, by name or folder; may be repeated. All by default.")
+    ] = None,
+    engine: Annotated[
+        str | None, typer.Option(help="An engine. By default every compiled one that can be used here.")
+    ] = None,
+    max_batch: Annotated[int, typer.Option(min=1, max=256, help="Largest batch.")] = inference.MAX_BATCH,
+    force: Annotated[bool, typer.Option("--force", help="Compile again what is compiled already.")] = False,
+) -> None:
+    """Compile detectors for this machine, verify them against the float32 reference, and keep them.
+
+    Raises:
+        UnknownModel, CorruptWeights, UnknownEngine: as named on the command line.
+        EngineUnavailable: the named engine, or every compiled one, cannot be used here.
+        ParityError, EngineFailed: the last refusal, after the table, when an engine was refused.
+    """
+    console = Console()
+    loaded = [models.load(name) for name in model or models.available()]
+    options = inference.EngineOptions(max_batch=max_batch)
+    table = Table("model", "engine", "precision", "mask IoU", "verdicts", "p99.9 error", "largest", "result")
+    refusal: EngineError | None = None
+    for factory in _wanted(engine):
+        for one in loaded:
+            try:
+                with console.status(f"{factory.name}: {one.spec.name}"):
+                    prepared = inference.prepare(factory, one, options, force=force)
+            except EngineError as error:
+                refusal = error
+                table.add_row(one.spec.name, factory.name, *[""] * 5, f"[red]{escape(error.cause)}")
+                continue
+            prepared.engine.close()
+            parity = prepared.manifest.parity
+            table.add_row(
+                one.spec.name,
+                factory.name,
+                prepared.engine.precision,
+                f"{parity.mask_iou:.4f}",
+                f"{parity.verdict_agreement:.0%} of {parity.crops}",
+                f"{parity.p999_error:.4f}",
+                f"{parity.max_error:.4f}",
+                _result(prepared),
+            )
+    console.print(table)
+    if refusal is not None:
+        raise refusal
+
+
+def _wanted(engine: str | None) -> list[inference.EngineFactory]:
+    if engine is not None:
+        factory = inference.find_factory(engine)
+        probe = factory.probe()
+        if not probe.available:
+            raise EngineUnavailable(engine, probe.reason, "see `streamguard doctor` for the engines that work here")
+        return [factory]
+    wanted = []
+    for factory in inference.factories().values():
+        probe = factory.probe()
+        if factory.compiled and probe.available and probe.automatic:
+            wanted.append(factory)
+    if not wanted:
+        raise EngineUnavailable("compile", "no engine that compiles can be used here", "see `streamguard doctor`")
+    return wanted
+
+
+def _result(prepared: inference.Prepared) -> str:
+    if prepared.folder is None:
+        return "verified, nothing to keep" if prepared.manifest.files == {} else "verified, could not be kept"
+    word = "compiled" if prepared.compiled_now else "was there"
+    return f"[green]{word}[/] {escape(str(prepared.folder))}"

@@ -1,0 +1,136 @@
+"""The JSON documents of the command line, versioned; `streamguard scan --schema` prints the JSON Schema."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from streamguard.pipeline.guard import Guard
+from streamguard.pipeline.scan import FileScan
+from streamguard.pipeline.stream import FrameReport
+from streamguard.types import Event, Verdict
+
+NOTICE = "An automated estimate that may be wrong."
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrackDocument(_Document):
+    """One face of a file."""
+
+    track: int = Field(description="Id of the face's track, from 1.")
+    verdict: Verdict = Field(description="FAKE if more than half of its judged frames are fake.")
+    share: float | None = Field(description="Fake frames among the judged ones, 0..1.")
+    score: float | None = Field(description="Mean calibrated fake probability, 0..1.")
+    judged: int
+    fake: int
+    unknown: int = Field(description="Frames in which the face was there but not judged.")
+    first: float = Field(description="Media seconds of the face's first frame.")
+    last: float
+    fake_intervals: list[tuple[float, float]] = Field(description="When the sliding vote held it for fake, seconds.")
+
+
+class FaultDocument(_Document):
+    """Why a file was not read to its end."""
+
+    kind: str
+    message: str
+
+
+class FileDocument(_Document):
+    """What is said of one file."""
+
+    path: str
+    verdict: Verdict = Field(description="FAKE if more than half of the judged frames are fake; UNKNOWN if none was.")
+    contains_fake: bool = Field(description="The sliding vote found a fake somewhere, whatever the verdict.")
+    share: float | None = Field(description="Fake frames among the judged ones, 0..1.")
+    score: float | None = Field(description="Mean calibrated fake probability over judged frames, 0..1.")
+    frames: int
+    judged: int
+    fake: int
+    duration: float = Field(description="Media seconds of the last frame.")
+    width: int
+    height: int
+    fake_intervals: list[tuple[float, float]]
+    tracks: list[TrackDocument]
+    fault: FaultDocument | None = Field(description="Set when the file could not be read to its end.")
+
+
+class ScanDocument(_Document):
+    """The report of `streamguard scan --json`."""
+
+    schema_: Literal["streamguard.scan/1"] = Field(default="streamguard.scan/1", alias="schema")
+    notice: str = NOTICE
+    model: str = Field(description="Model name and digest.")
+    engine: str
+    threshold: float = Field(description="Pixel threshold of the frame rule, 0..1.")
+    complete: bool = Field(description="False when the scan was stopped early.")
+    files: list[FileDocument]
+
+
+def file_document(path: str, scan: FileScan) -> FileDocument:
+    """The document of one scanned file."""
+    verdict = scan.verdict
+    fault = FaultDocument(kind=type(scan.fault).__name__, message=str(scan.fault)) if scan.fault else None
+    return FileDocument(
+        path=path,
+        verdict=verdict.verdict,
+        contains_fake=verdict.contains_fake,
+        share=verdict.share,
+        score=verdict.score,
+        frames=verdict.frames,
+        judged=verdict.judged,
+        fake=verdict.fake,
+        duration=scan.duration,
+        width=scan.width,
+        height=scan.height,
+        fake_intervals=list(verdict.fake_intervals),
+        tracks=[TrackDocument(**asdict(track)) for track in verdict.tracks],
+        fault=fault,
+    )
+
+
+def scan_document(guard: Guard, files: list[FileDocument], *, complete: bool) -> ScanDocument:
+    """The whole report."""
+    return ScanDocument(
+        model=f"{guard.spec.name}@{guard.spec.digest}",
+        engine=f"{guard.engine.name}/{guard.engine.precision}",
+        threshold=guard.spec.threshold,
+        complete=complete,
+        files=files,
+    )
+
+
+def event_line(event: Event) -> dict[str, Any]:
+    """An event as one JSON line of `streamguard watch --jsonl`; nothing that is None or empty is written."""
+    line = {key: value for key, value in asdict(event).items() if value not in (None, "", ())}
+    return {**line, "kind": event.kind.value, "at": event.at.isoformat()}
+
+
+def state_line(report: FrameReport) -> dict[str, Any]:
+    """The stream's state as one JSON line (`kind` is `stream.state`)."""
+    frame, state = report.frame, report.state
+    reasons = {face.face.track: face.reason.value for face in report.faces if face.reason}
+    tracks = [
+        {
+            "track": number,
+            "state": track.state.value,
+            "share": track.share,
+            "score": track.score,
+            "judged": track.judged,
+            **({"reason": reasons[number]} if number in reasons else {}),
+        }
+        for number, track in state.tracks.items()
+    ]
+    return {
+        "kind": "stream.state",
+        "stream": frame.stream,
+        "epoch": frame.epoch,
+        "time": round(frame.time, 3),
+        "state": state.state.value,
+        "tracks": tracks,
+    }

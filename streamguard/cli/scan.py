@@ -1,0 +1,152 @@
+"""`streamguard scan`: judge files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from streamguard.cli.runner import check_writable, console, notes, run
+from streamguard.errors import OutputError, StreamguardError
+from streamguard.files import write_text
+from streamguard.types import Verdict
+
+if TYPE_CHECKING:
+    from streamguard.cli.reports import FileDocument
+    from streamguard.pipeline.guard import Guard
+    from streamguard.pipeline.recorder import OverlayRecorder
+    from streamguard.pipeline.stream import FrameReport
+
+FAKE_FOUND = 10
+STYLES = {Verdict.FAKE: "bold dark_orange3", Verdict.REAL: "dodger_blue2", Verdict.UNKNOWN: "grey58"}
+
+
+def scan(
+    files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Video files.")] = None,
+    json_out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the report as JSON.")] = None,
+    overlay: Annotated[Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with masks.")] = None,
+    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
+    engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
+    exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 10 when a fake was found.")] = False,
+    schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the report and leave.")] = False,
+) -> None:
+    """Judge video files: which faces are fake, when, and how surely."""
+    if schema:
+        import json
+
+        from streamguard.cli.reports import ScanDocument
+
+        typer.echo(json.dumps(ScanDocument.model_json_schema(by_alias=True), indent=2))
+        return
+    if not files:
+        raise typer.BadParameter("name at least one video file", param_hint="FILE...")
+    if overlay is not None and len(files) > 1:
+        raise typer.BadParameter("one annotated video needs one FILE", param_hint="--overlay")
+    for out in (json_out, overlay):
+        if out is not None:
+            check_writable(out)
+    run(lambda: _scan(files, json_out, overlay, model, engine, exit_code))
+
+
+async def _scan(
+    files: list[str], json_out: Path | None, overlay: Path | None, model: str, engine: str | None, exit_code: bool
+) -> int:
+    from streamguard.cli.reports import scan_document
+    from streamguard.pipeline.guard import Guard
+
+    documents: list[FileDocument] = []
+    faults: list[StreamguardError] = []
+    complete = False
+    guard = await asyncio.to_thread(Guard.open, model, engine)
+    async with guard:
+        try:
+            columns = (
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TextColumn("{task.fields[state]}"),
+                TimeRemainingColumn(),
+            )
+            with Progress(*columns, console=notes, transient=True) as progress:
+                for path in files:
+                    await _scan_file(guard, path, overlay, progress, documents, faults)
+            complete = True
+        finally:
+            for document in documents:
+                console.print(_table(document))
+            if json_out is not None:
+                report = scan_document(guard, documents, complete=complete)
+                write_text(json_out, report.model_dump_json(by_alias=True, indent=2) + "\n")
+    for fault in faults:
+        notes.print(f"streamguard: {fault}", style="red", markup=False, soft_wrap=True)
+    if exit_code and any(document.contains_fake or document.verdict is Verdict.FAKE for document in documents):
+        return FAKE_FOUND
+    return faults[0].exit_code if faults else 0
+
+
+async def _scan_file(
+    guard: Guard,
+    path: str,
+    overlay: Path | None,
+    progress: Progress,
+    documents: list[FileDocument],
+    faults: list[StreamguardError],
+) -> None:
+    from streamguard.cli.reports import file_document
+    from streamguard.pipeline.recorder import OverlayRecorder
+    from streamguard.pipeline.scan import FileScan, frame_estimate
+
+    total = None
+    with contextlib.suppress(StreamguardError):
+        total = await asyncio.to_thread(frame_estimate, path)
+    task = progress.add_task(Path(path).name, total=total, state="")
+    scanned = FileScan(guard, path)
+    try:
+        async with contextlib.AsyncExitStack() as stack:
+            recorder = None
+            if overlay is not None:
+                recorder = await stack.enter_async_context(OverlayRecorder(overlay, guard.spec.threshold))
+            await scanned.run(lambda report: _show(report, recorder, progress, task))
+    except OutputError as error:
+        faults.append(error)
+    finally:
+        progress.remove_task(task)
+        documents.append(file_document(path, scanned))
+        if scanned.fault is not None:
+            faults.append(scanned.fault)
+
+
+async def _show(report: FrameReport, recorder: OverlayRecorder | None, progress: Progress, task: TaskID) -> None:
+    progress.update(task, advance=1, state=f"{report.state.state.value:7} {report.frame.time:6.1f} s")
+    if recorder is not None:
+        await recorder.write(report)
+
+
+def _table(document: FileDocument) -> Table:
+    said = f"[{STYLES[document.verdict]}]{document.verdict.value}[/]"
+    if document.contains_fake and document.verdict is not Verdict.FAKE:
+        said += f", [{STYLES[Verdict.FAKE]}]fake in part[/]"
+    share = "" if document.share is None else f", {document.share:.0%} of {document.judged} judged frames fake"
+    from rich.markup import escape
+
+    table = Table(title=f"{escape(document.path)}: {said}{share}", title_justify="left", caption_justify="left")
+    if not document.tracks:
+        table.caption = "no face was found"
+    for column in ("face", "verdict", "fake share", "score", "judged", "not judged", "seen", "held for fake"):
+        table.add_column(column, justify="left" if column in {"verdict", "held for fake"} else "right")
+    for track in document.tracks:
+        table.add_row(
+            str(track.track),
+            f"[{STYLES[track.verdict]}]{track.verdict.value}[/]",
+            "-" if track.share is None else f"{track.share:.0%}",
+            "-" if track.score is None else f"{track.score:.2f}",
+            str(track.judged),
+            str(track.unknown),
+            f"{track.first:.1f}-{track.last:.1f} s",
+            ", ".join(f"{start:.1f}-{end:.1f} s" for start, end in track.fake_intervals) or "-",
+        )
+    return table

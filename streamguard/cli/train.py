@@ -1,0 +1,101 @@
+"""`streamguard train`: make a detector from data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from streamguard.cli.runner import console, notes
+
+if TYPE_CHECKING:
+    from streamguard.training.loop import Progress as Reached
+
+_COLUMNS = (
+    TextColumn("{task.description}"),
+    BarColumn(),
+    MofNCompleteColumn(),
+    TimeElapsedColumn(),
+    TimeRemainingColumn(),
+    TextColumn("{task.fields[note]}"),
+)
+
+
+def train(
+    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_v1/train.toml.")],
+    data: Annotated[Path | None, typer.Option(help="Data root that the TOML's folders are relative to.")] = None,
+    work: Annotated[Path, typer.Option(help="Where packs and checkpoints go; a run resumes from here.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the TOML's own folder.")] = None,
+    device: Annotated[str, typer.Option(help="`cpu` or `cuda`.")] = "cpu",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Make the packs and leave.")] = False,
+) -> None:
+    """Prepare packs of real and fake crops, train, calibrate, and write the detector's folder. Resumable."""
+    import torch
+
+    from streamguard.errors import ConfigError
+    from streamguard.training.config import read_config
+    from streamguard.training.loop import Trainer, open_packs
+    from streamguard.training.run import finish
+
+    read = read_config(config)
+    if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
+        raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")
+    if threads:
+        torch.set_num_threads(threads)
+    packs = work / "packs"
+    if data is not None:
+        _prepare(data, config, packs)
+    if prepare_only:
+        return
+    trainer = Trainer(read, open_packs(packs), work / read.name / "checkpoint.pt", device)
+    if trainer.progress.step:
+        notes.print(f"resumed at step {trainer.progress.step}")
+    with Progress(*_COLUMNS, console=notes) as progress:
+        task = progress.add_task(read.name, total=trainer.total_steps, completed=trainer.progress.step, note="")
+        losses: list[float] = []
+
+        def advance(reached: Reached, loss: float) -> None:
+            losses.append(loss)
+            last = losses[-50:]
+            note = f"loss {sum(last) / len(last):.3f}"
+            if reached.validations:
+                _, auc, dice = reached.validations[-1]
+                note += f"  validation AUC {auc:.3f}  Dice {dice:.3f}"
+            progress.update(task, completed=reached.step, note=note)
+
+        trainer.run(advance)
+    folder = out or config.parent
+    outcome = finish(read, config, trainer, packs, folder)
+    table = Table(title=f"{read.name} written to {folder}", title_justify="left")
+    table.add_column("figure")
+    table.add_column("value", justify="right")
+    for step, auc, dice in trainer.progress.validations[-1:]:
+        table.add_row(f"validation frame AUC at step {step}", f"{auc:.3f}")
+        table.add_row("validation Dice over both halves", f"{dice:.3f}")
+    table.add_row("frame AUC on held-out self-blends", f"{outcome.calibration_auc:.3f}")
+    table.add_row("pixel threshold", f"{outcome.spec.threshold:g}")
+    console.print(table)
+
+
+def _prepare(data: Path, config: Path, packs: Path) -> None:
+    from streamguard.training.config import read_config
+    from streamguard.training.prepare import prepare
+
+    with Progress(*_COLUMNS, console=notes) as progress:
+        tasks = {}
+
+        def advance(pack: str, done: int, total: int) -> None:
+            if pack not in tasks:
+                tasks[pack] = progress.add_task(f"pack {pack}", total=total, note="")
+            progress.update(tasks[pack], completed=done)
+
+        skipped: list[str] = []
+        prepare(data, read_config(config), packs, advance, skipped.append)
+    for sentence in skipped[:10]:
+        notes.print(f"skipped {sentence}", markup=False)
+    if len(skipped) > 10:
+        notes.print(f"skipped {len(skipped)} files in all")

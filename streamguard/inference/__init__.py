@@ -1,0 +1,52 @@
+"""Engines: load, compile and verify a model for this machine, and batch the crops of all streams into it."""
+
+from __future__ import annotations
+
+from streamguard.inference.batcher import Batcher, BatcherStats
+from streamguard.inference.cache import EngineCache, Manifest
+from streamguard.inference.engine import (
+    MAX_BATCH,
+    Engine,
+    EngineFactory,
+    EngineOptions,
+    Precision,
+    Probe,
+)
+from streamguard.inference.parity import Parity, ParityBar, check_parity, compare, parity_crops
+from streamguard.inference.prepare import Prepared, prepare
+from streamguard.inference.registry import (
+    Outcome,
+    Selected,
+    Trial,
+    factories,
+    find_factory,
+    probe_all,
+    select,
+)
+
+__all__ = [
+    "MAX_BATCH",
+    "Batcher",
+    "BatcherStats",
+    "Engine",
+    "EngineCache",
+    "EngineFactory",
+    "EngineOptions",
+    "Manifest",
+    "Outcome",
+    "Parity",
+    "ParityBar",
+    "Precision",
+    "Prepared",
+    "Probe",
+    "Selected",
+    "Trial",
+    "check_parity",
+    "compare",
+    "factories",
+    "find_factory",
+    "parity_crops",
+    "prepare",
+    "probe_all",
+    "select",
+]

@@ -1,0 +1,230 @@
+"""Verification of an engine against the float32 eager reference, on real crops, before it is kept.
+
+The bar is on what a verdict is made of. A single pixel's largest error is reported and not judged: in half precision
+one pixel of a million may move far at a mask's edge, where the probability is steep, without moving a verdict. What
+the reference itself would decide otherwise if the threshold moved by `undecided` is held against no engine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from streamguard.errors import ParityError
+from streamguard.inference.engine import Engine
+from streamguard.types import UInt8Array
+
+_FACE = (145, 35, 170)
+"""Left, top and side of the square round the face of scikit-image's portrait, with the margin of a crop."""
+_FLAT = 4
+"""A reference whose probabilities span fewer of the 255 steps than this shows no difference between engines."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParityBar:
+    """How far an engine may be from the reference.
+
+    Attributes:
+        p999_error: largest 99.9th percentile of a pixel's probability error, 0..1. bfloat16 keeps 8 bits of
+            mantissa; a healthy network stays below half of this.
+        iou: smallest intersection over union of the fake pixels of all crops, without undecided pixels, 0..1.
+        agreement: smallest share of crops with the same verdict, without undecided crops, 0..1.
+        undecided: half width, in probability, of the band round the threshold where the reference is undecided.
+    """
+
+    p999_error: float = 0.06
+    iou: float = 0.98
+    agreement: float = 1.0
+    undecided: float = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """How an engine compares with the reference.
+
+    Attributes:
+        max_error, p999_error, mean_error: a pixel's absolute probability error, 0..1.
+        mask_iou: intersection over union of the fake pixels of all crops, 0..1.
+        verdict_agreement: share of crops with the same verdict, 0..1.
+        crops: how many were compared.
+        threshold: where masks were cut: the model's threshold, or the middle of the reference's range where the
+            model marks (nearly) nothing or everything.
+    """
+
+    max_error: float
+    p999_error: float
+    mean_error: float
+    mask_iou: float
+    verdict_agreement: float
+    crops: int
+    threshold: float
+
+    def shortfalls(self, bar: ParityBar) -> tuple[str, ...]:
+        """What misses the bar, in words; empty when it is met."""
+        missed = []
+        if not self.p999_error <= bar.p999_error:
+            missed.append(f"p99.9 error {self.p999_error:.3f} above {bar.p999_error:g}")
+        if not self.mask_iou >= bar.iou:
+            missed.append(f"mask IoU {self.mask_iou:.3f} below {bar.iou:g}")
+        if not self.verdict_agreement >= bar.agreement:
+            missed.append(f"verdict agreement {self.verdict_agreement:.3f} below {bar.agreement:g}")
+        return tuple(missed)
+
+    def as_dict(self) -> dict[str, float]:
+        """The figures by name."""
+        return asdict(self)
+
+
+def check_parity(
+    engine: Engine,
+    reference: Engine,
+    crops: UInt8Array,
+    *,
+    threshold: float,
+    smallest_component: int,
+    bar: ParityBar | None = None,
+) -> Parity:
+    """Run both engines over the crops and hold the first to the bar.
+
+    Args:
+        engine: the one to verify.
+        reference: float32 eager.
+        crops: uint8 [N, size, size, 3] RGB.
+        threshold, smallest_component: the model's frame rule.
+        bar: how far off is still good.
+
+    Raises:
+        ParityError: the engine is below the bar, or the reference answers the same everywhere, so that there is
+            nothing to compare.
+        EngineFailed: one of the engines failed.
+    """
+    bar = bar or ParityBar()
+    parity = compare(_judge(engine, crops), _judge(reference, crops), threshold, smallest_component, bar.undecided)
+    missed = parity.shortfalls(bar)
+    if missed:
+        thing = f"{engine.name} ({engine.precision} on {engine.device})"
+        remedy = "use another engine or precision; `streamguard compile` shows the figures"
+        raise ParityError(thing, f"disagrees with the float32 reference: {'; '.join(missed)}", remedy)
+    return parity
+
+
+def compare(
+    answer: UInt8Array, truth: UInt8Array, threshold: float, smallest_component: int, undecided: float = 0.02
+) -> Parity:
+    """The figures of one answer against the reference's; both uint8 [N, H, W].
+
+    Raises:
+        ParityError: the reference answers (nearly) the same everywhere.
+    """
+    marked = float(np.mean(truth > threshold * 255))
+    if not 0.001 <= marked <= 0.999:
+        low, high = int(truth.min()), int(truth.max())
+        if high - low < _FLAT:
+            cause = f"the reference's probabilities span {low / 255:.3f} to {high / 255:.3f} on all crops"
+            raise ParityError("parity crops", f"{cause}: nothing can be verified", "check the model's weights")
+        threshold = (low + high) / 2 / 255
+    error = np.abs(answer.astype(np.int16) - truth) / 255
+    cut, band = threshold * 255, undecided * 255
+    decided = np.abs(truth.astype(np.float32) - cut) > band
+    both = int(np.sum((answer > cut) & (truth > cut) & decided))
+    either = int(np.sum(((answer > cut) | (truth > cut)) & decided))
+    agreed = counted = 0
+    for mine, theirs in zip(answer, truth, strict=True):
+        verdict = _fake(theirs, cut, smallest_component)
+        if _fake(theirs, cut - band, smallest_component) == _fake(theirs, cut + band, smallest_component):
+            counted += 1
+            agreed += verdict == _fake(mine, cut, smallest_component)
+    return Parity(
+        max_error=float(error.max()),
+        p999_error=float(np.quantile(error, 0.999)),
+        mean_error=float(error.mean()),
+        mask_iou=both / either if either else 1.0,
+        verdict_agreement=agreed / counted if counted else 1.0,
+        crops=len(truth),
+        threshold=threshold,
+    )
+
+
+@cache
+def parity_crops(size: int = 256) -> UInt8Array:
+    """Twelve crops of a real face, the same on every machine: five variants of it and seven forgeries.
+
+    The picture is scikit-image's portrait (NASA, public domain). The forgeries paste a recoloured, softened,
+    shifted, mirrored, sharpened, darkened or compressed face over the true one through a soft ellipse.
+
+    Returns:
+        uint8 [12, size, size, 3] RGB, read-only.
+    """
+    from skimage import data
+
+    left, top, side = _FACE
+    portrait = np.asarray(data.astronaut(), dtype=np.uint8)
+    real = _scaled(portrait[top : top + side, left : left + side], size)
+    blurred = _bytes(cv2.GaussianBlur(real, (0, 0), size / 100))
+    variants = [
+        real,
+        _moved(real, 10, 1.08, (6, -4)),
+        _moved(real, -8, 0.95, (-9, 7)),
+        blurred,
+        _compressed(real, 35),
+    ]
+    fakes = [
+        np.ascontiguousarray(real[..., ::-1]),
+        _scaled(_scaled(real, size // 5), size),
+        _moved(real, 4, 1.15, (8, 5)),
+        real[:, ::-1],
+        _bytes(cv2.addWeighted(real, 2.5, blurred, -1.5, 0)),
+        _bytes(real * 0.6),
+        _compressed(real, 5),
+    ]
+    crops = np.stack([*variants, *(_pasted(real, fake) for fake in fakes)])
+    crops.setflags(write=False)
+    return crops
+
+
+def _judge(engine: Engine, crops: UInt8Array) -> UInt8Array:
+    # One crop alone, then full batches: both ends of what a free batch dimension was compiled for.
+    starts = [0, *range(1, len(crops), engine.max_batch)]
+    return np.concatenate([engine.infer(crops[a:b]) for a, b in zip(starts, [*starts[1:], len(crops)], strict=True)])
+
+
+def _fake(probability: UInt8Array, cut: float, smallest_component: int) -> bool:
+    mask = (probability > cut).astype(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return bool((stats[1:, cv2.CC_STAT_AREA] > smallest_component).any())
+
+
+def _bytes(picture: NDArray[Any]) -> UInt8Array:
+    rounded: UInt8Array = np.rint(picture).astype(np.uint8)
+    return rounded
+
+
+def _scaled(picture: UInt8Array, size: int) -> UInt8Array:
+    way = cv2.INTER_AREA if size < len(picture) else cv2.INTER_CUBIC
+    return _bytes(cv2.resize(picture, (size, size), interpolation=way))
+
+
+def _moved(picture: UInt8Array, degrees: float, scale: float, shift: tuple[float, float]) -> UInt8Array:
+    size = len(picture)
+    affine = np.asarray(cv2.getRotationMatrix2D((size / 2, size / 2), degrees, scale), dtype=np.float64)
+    affine[:, 2] += np.array(shift) * size / 256
+    return _bytes(cv2.warpAffine(picture, affine, (size, size), borderMode=cv2.BORDER_REFLECT_101))
+
+
+def _compressed(picture: UInt8Array, quality: int) -> UInt8Array:
+    _, data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+
+
+def _pasted(real: UInt8Array, fake: UInt8Array) -> UInt8Array:
+    size = len(real)
+    mask = np.zeros((size, size), np.float32)
+    axes = (round(size * 0.26), round(size * 0.33))
+    cv2.ellipse(mask, (size // 2, round(size * 0.53)), axes, 0, 0, 360, 1.0, -1)
+    alpha = cv2.GaussianBlur(mask, (0, 0), size / 64)[..., None]
+    return _bytes(real * (1 - alpha) + fake * alpha)

@@ -1,0 +1,124 @@
+"""From a factory to an engine that may be used: take it from the cache, or compile, verify and keep it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamguard.inference.cache import EngineCache, Manifest, describe
+from streamguard.inference.engine import Engine, EngineFactory, EngineOptions, foreign_errors
+from streamguard.inference.parity import Parity, ParityBar, check_parity, parity_crops
+from streamguard.inference.torch_engine import TorchEngine
+from streamguard.models import LoadedModel
+from streamguard.types import UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """An engine that met the bar.
+
+    Attributes:
+        engine: ready to use.
+        manifest: what it is made of and how it was verified.
+        folder: where its files are kept; None when they are not.
+        compiled_now: False when it came from the cache.
+    """
+
+    engine: Engine
+    manifest: Manifest
+    folder: Path | None
+    compiled_now: bool
+
+
+def prepare(
+    factory: EngineFactory,
+    model: LoadedModel,
+    options: EngineOptions | None = None,
+    *,
+    cache: EngineCache | None = None,
+    bar: ParityBar | None = None,
+    crops: UInt8Array | None = None,
+    force: bool = False,
+) -> Prepared:
+    """An engine of this factory for this model, verified against the float32 reference.
+
+    What the cache holds for the same model, device and libraries is loaded without another verification, unless it
+    was held to a lower bar. Anything else is compiled, verified and kept; it takes seconds (OpenVINO) to minutes.
+
+    Args:
+        factory: which engine.
+        model: which detector.
+        options: batch, threads, precision.
+        cache: where compiled engines are kept; by default beside the weights or in the user's cache folder.
+        bar: how far the engine may be from the reference.
+        crops: uint8 [N, size, size, 3] RGB to verify on; by default `parity_crops`.
+        force: compile even if the cache has it.
+
+    Raises:
+        EngineUnavailable: the options ask for what the engine does not do.
+        EngineFailed: it cannot be compiled, loaded or run.
+        ParityError: it disagrees with the reference.
+        OutputError: the cache cannot be written.
+    """
+    options, bar = options or EngineOptions(), bar or ParityBar()
+    spec = model.spec
+
+    def verify(engine: Engine) -> Parity:
+        # The reference cannot disagree with itself; running it twice would only delay the start.
+        if isinstance(engine, TorchEngine):
+            return Parity(0.0, 0.0, 0.0, 1.0, 1.0, crops=0, threshold=spec.threshold)
+        return check_parity(
+            engine,
+            TorchEngine(model, EngineOptions(max_batch=4, threads=options.threads)),
+            parity_crops(spec.size) if crops is None else crops,
+            threshold=spec.threshold,
+            smallest_component=spec.smallest_component,
+            bar=bar,
+        )
+
+    with foreign_errors(factory.name, "asking for its traits"):
+        traits = factory.traits(options)
+    store = cache or (EngineCache.default(spec) if factory.compiled else None)
+    if store is None or not factory.compiled:
+        with tempfile.TemporaryDirectory(prefix="streamguard-") as name:
+            folder = Path(name)
+            engine, parity = _compile(factory, model, options, folder, verify)
+            return Prepared(engine, describe(folder, spec, factory.name, traits, parity), None, compiled_now=True)
+    kept = store.folder(spec.name, factory.name, traits.get("precision", "any"))
+    with store.locked(kept):
+        manifest = None if force else store.find(kept, spec, factory.name, traits)
+        if manifest is not None and not manifest.parity.shortfalls(bar):
+            return Prepared(_load(factory, model, options, kept), manifest, kept, compiled_now=False)
+        with store.staging(kept) as staged:
+            engine, parity = _compile(factory, model, options, staged, verify)
+            try:
+                manifest = describe(staged, spec, factory.name, traits, parity)
+                store.keep(staged, kept, manifest)
+            except BaseException:
+                engine.close()
+                raise
+    return Prepared(engine, manifest, kept, compiled_now=True)
+
+
+def _load(factory: EngineFactory, model: LoadedModel, options: EngineOptions, folder: Path) -> Engine:
+    with foreign_errors(factory.name, "loading"):
+        return factory.load(model, options, folder)
+
+
+def _compile(
+    factory: EngineFactory,
+    model: LoadedModel,
+    options: EngineOptions,
+    folder: Path,
+    verify: Callable[[Engine], Parity],
+) -> tuple[Engine, Parity]:
+    with foreign_errors(factory.name, "compiling"):
+        factory.compile(model, options, folder)
+    engine = _load(factory, model, options, folder)
+    try:
+        return engine, verify(engine)
+    except BaseException:
+        engine.close()
+        raise

@@ -1,0 +1,134 @@
+"""What a URL, path or camera name stands for, and the libav options that open it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import unquote, urlsplit
+
+from streamguard.errors import EmptyMedia, SourceNotFound, SourceUnauthorized, UnsupportedMedia
+
+Kind = Literal["file", "camera", "web", "live"]
+
+_LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
+_CAMERA = re.compile(r"(?:camera:|/dev/video)(\d+)")
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
+
+# A playlist names further files and hosts: a local one must not reach the network, a remote one not the disk.
+_LOCAL_PROTOCOLS = "file,crypto,data"
+_WEB_PROTOCOLS = "http,https,tls,tcp,httpproxy,crypto,data"
+
+
+@dataclass(frozen=True, slots=True)
+class SourceOptions:
+    """How a source is opened.
+
+    Attributes:
+        transport: what carries RTSP media.
+        open_timeout: seconds until the source must have answered and described itself.
+        read_timeout: seconds of silence after which a source counts as frozen.
+        max_pixels: the largest picture accepted; no side may exceed 8192 either way.
+        input_format: libav's name of the container, where it cannot be recognised ("mjpeg", "mpegts", "h264").
+        framerate, video_size: what a camera is asked for: frames per second, (width, height).
+        camera_format: the pixel format or codec a camera is asked for ("mjpeg", "yuyv422").
+    """
+
+    transport: Literal["tcp", "udp"] = "tcp"
+    open_timeout: float = 10.0
+    read_timeout: float = 10.0
+    max_pixels: int = 7680 * 4320
+    input_format: str | None = None
+    framerate: float | None = None
+    video_size: tuple[int, int] | None = None
+    camera_format: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A parsed source address.
+
+    Attributes:
+        shown: what errors are about; may still hold a password, which `StreamguardError` hides.
+        name: what libav opens.
+        kind: where it leads; "web" may prove to be live once it is opened.
+        format: libav's input format; None lets it probe.
+        options: libav options.
+        host, port: of a network source.
+    """
+
+    shown: str
+    name: str
+    kind: Kind
+    format: str | None
+    options: dict[str, str]
+    host: str | None = None
+    port: int | None = None
+
+
+def parse_address(url: str, options: SourceOptions) -> Address:
+    """Recognise a path, `file://`, http(s), live URL, `/dev/videoN` or `camera:N`; checks that a file is there.
+
+    Raises:
+        SourceNotFound: no such file; or a malformed URL.
+        SourceUnauthorized: the file may not be read.
+        EmptyMedia: the file holds no bytes.
+        UnsupportedMedia: no protocol of that name.
+    """
+    if camera := _CAMERA.fullmatch(url):
+        return _camera(url, f"/dev/video{camera[1]}", options)
+    scheme = match[1].lower() if (match := _SCHEME.match(url)) else "file"
+    if scheme == "file":
+        return _file(url, unquote(urlsplit(url).path) if match else url, options)
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        host, port = None, None
+    if not host and scheme in _LIVE_SCHEMES - {"udp", "rtp"} | {"http", "https"}:
+        raise SourceNotFound(url, "the URL names no host", "Write it as scheme://host[:port]/path")
+    if scheme in ("http", "https"):
+        return Address(url, url, "web", options.input_format, {"protocol_whitelist": _WEB_PROTOCOLS}, host, port)
+    if scheme not in _LIVE_SCHEMES:
+        remedy = "Use a file, http(s), rtsp(s), rtmp(s), udp, rtp or tcp URL, or camera:N"
+        raise UnsupportedMedia(url, f"the protocol {scheme!r} is not supported", remedy)
+    extra: dict[str, str] = {}
+    if scheme in ("rtsp", "rtsps"):
+        limit = max(options.open_timeout, options.read_timeout)
+        extra = {"rtsp_transport": options.transport, "timeout": str(int(limit * 1e6))}
+    return Address(url, url, "live", options.input_format, extra, host, port)
+
+
+def _camera(url: str, device: str, options: SourceOptions) -> Address:
+    if not Path(device).exists():
+        raise SourceNotFound(url, f"there is no device {device}", "Plug the camera in, or list /dev/video*")
+    asked: dict[str, str] = {}
+    if options.framerate is not None:
+        asked["framerate"] = f"{options.framerate:g}"
+    if options.video_size is not None:
+        asked["video_size"] = "{}x{}".format(*options.video_size)
+    if options.camera_format is not None:
+        asked["input_format"] = options.camera_format
+    return Address(url, device, "camera", options.input_format or "v4l2", asked)
+
+
+def _file(url: str, name: str, options: SourceOptions) -> Address:
+    path = Path(name)
+    try:
+        empty = path.is_file() and path.stat().st_size == 0
+        if path.is_dir():
+            raise SourceNotFound(url, "this is a folder, not a file", "Give the path of a video in it")
+        if not path.exists():
+            raise SourceNotFound(url, "there is no such file", "Check the path's spelling")
+        with path.open("rb"):
+            pass
+    except PermissionError:
+        remedy = "Give the user that runs streamguard the right to read it"
+        raise SourceUnauthorized(url, "the file may not be read", remedy) from None
+    except (OSError, ValueError):
+        raise SourceNotFound(url, "the path cannot be opened", "Check the path's spelling") from None
+    if empty:
+        raise EmptyMedia(url, "the file is empty", "Record or copy it again")
+    # The prefix keeps libav from reading a colon in a file's name as a protocol.
+    return Address(url, f"file:{path}", "file", options.input_format, {"protocol_whitelist": _LOCAL_PROTOCOLS})

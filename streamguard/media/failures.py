@@ -1,0 +1,137 @@
+"""Mapping of libav's and the system's errors to the project's own.
+
+libav's messages repeat the URL with its password, so none of them is passed on, not even as a cause.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+import av
+import av.error
+
+from streamguard.errors import (
+    CorruptMedia,
+    OutputError,
+    SourceEnded,
+    SourceError,
+    SourceNotFound,
+    SourceRefused,
+    SourceTimeout,
+    SourceUnauthorized,
+    StreamguardError,
+    UnsupportedMedia,
+)
+from streamguard.media.address import Address
+
+_NO_ANSWER = ("no answer within the time limit", "Check host, port and firewall")
+_ANSWERS: tuple[tuple[type[BaseException], type[StreamguardError], str, str], ...] = (
+    (
+        av.error.HTTPUnauthorizedError,
+        SourceUnauthorized,
+        "the source refused the credentials",
+        "Check user and password",
+    ),
+    (av.error.HTTPForbiddenError, SourceUnauthorized, "the source refuses access", "Check user and password"),
+    (av.error.HTTPNotFoundError, SourceNotFound, "the host knows no such path", "Check the path of the URL"),
+    (av.error.HTTPClientError, SourceRefused, "the host refused the request", "Check the URL, or try later"),
+    (av.error.HTTPServerError, SourceRefused, "the host reports a fault of its own", "Try again later"),
+    (av.error.ExitError, SourceTimeout, *_NO_ANSWER),
+    (TimeoutError, SourceTimeout, *_NO_ANSWER),
+    (
+        ConnectionRefusedError,
+        SourceRefused,
+        "connection refused",
+        "Check that the server runs and the port is right",
+    ),
+    (
+        av.error.ProtocolNotFoundError,
+        UnsupportedMedia,
+        "this build of libav lacks the protocol",
+        "Use RTSP, RTMP or HLS",
+    ),
+    (
+        av.error.LookupError,
+        UnsupportedMedia,
+        "this build of libav cannot read the format",
+        "Convert it to H.264 in MP4",
+    ),
+)
+_UNREACHABLE = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+_BROKEN_OFF = frozenset({errno.ECONNRESET, errno.ECONNABORTED, errno.EPIPE, errno.EIO, errno.ENODEV})
+_WRITING = {
+    errno.ENOSPC: ("there is no space left", "Free some space, or write to another disk"),
+    errno.EDQUOT: ("the disk quota is used up", "Free some space, or write to another disk"),
+    errno.EFBIG: ("the file has grown past the size the system allows", "Write shorter pieces"),
+    errno.ENOENT: ("its folder does not exist", "Create the folder first"),
+    errno.ENOTDIR: ("its folder does not exist", "Create the folder first"),
+    errno.EISDIR: ("this is a folder", "Give the name of a file"),
+    errno.EACCES: ("the folder may not be written to", "Choose another folder or change its rights"),
+    errno.EPERM: ("the folder may not be written to", "Choose another folder or change its rights"),
+    errno.EROFS: ("the disk is read-only", "Choose another folder"),
+}
+
+
+def open_failure(address: Address, error: BaseException, *, timed_out: bool) -> StreamguardError:
+    """What a failure to open `address` is called.
+
+    Args:
+        timed_out: the time limit had passed. RTSP reports an interrupted wait as invalid data, so the error itself
+            does not tell.
+    """
+    code = getattr(error, "errno", None)
+    for foreign, kind, cause, remedy in _ANSWERS:
+        if isinstance(error, foreign):
+            return kind(address.shown, cause, remedy)
+    if timed_out or code in _UNREACHABLE:
+        return SourceTimeout(address.shown, *_NO_ANSWER)
+    if address.kind == "camera":
+        return _camera_failure(address.shown, code)
+    if address.kind == "file":
+        remedy = "Check or copy it again"
+        return CorruptMedia(address.shown, "this is no media file, or its header is damaged", remedy)
+    return _network_failure(address, error)
+
+
+def read_failure(address: Address, error: BaseException, *, live: bool, timed_out: bool) -> StreamguardError:
+    """What a failure in the middle of reading `address` is called."""
+    if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
+        return SourceTimeout(address.shown, "the source stopped sending", "Check the source and the network")
+    if live or address.kind != "file":
+        return SourceEnded(address.shown, "the connection broke off", "Check the source and the network")
+    return CorruptMedia(address.shown, "the file cannot be read any further", "Check the disk, or copy it again")
+
+
+def output_failure(path: object, error: BaseException) -> OutputError:
+    """What a failure to write `path` is called."""
+    cause, remedy = _WRITING.get(getattr(error, "errno", None) or 0, ("it cannot be written", ""))
+    return OutputError(str(path), cause, remedy or "Check the name, the size and the codec")
+
+
+def _network_failure(address: Address, error: BaseException) -> StreamguardError:
+    code = getattr(error, "errno", None)
+    if code == errno.EIO and address.host is not None and not _resolves(address.host):
+        return SourceNotFound(address.shown, "the host name is unknown", "Check the host's spelling")
+    if address.kind == "web" and isinstance(error, av.error.InvalidDataError):
+        return CorruptMedia(address.shown, "what the host sends is no media", "Check the URL in a browser")
+    return SourceRefused(address.shown, "the host broke off the connection", "Check that it serves this protocol")
+
+
+def _camera_failure(shown: str, code: int | None) -> SourceError:
+    if code == errno.EBUSY:
+        return SourceRefused(shown, "another program uses the camera", "Close it")
+    if code in (errno.EACCES, errno.EPERM):
+        remedy = "Add the user to the group 'video'"
+        return SourceUnauthorized(shown, "the camera may not be opened", remedy)
+    if code in _BROKEN_OFF:
+        return SourceEnded(shown, "the camera went away", "Plug it in again")
+    return SourceRefused(shown, "the camera refused the format asked for", "Ask for another size, rate or format")
+
+
+def _resolves(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,289 @@
+"""Opening a file, camera or network stream and decoding its pictures, on the caller's thread."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast
+
+import av
+import av.container
+import av.error
+import av.video.stream
+
+from streamguard.errors import (
+    CorruptMedia,
+    EmptyMedia,
+    SourceEnded,
+    SourceTimeout,
+    StreamguardError,
+    UnsupportedMedia,
+)
+from streamguard.media.address import Address, SourceOptions, parse_address
+from streamguard.media.failures import open_failure, read_failure
+from streamguard.media.interrupt import Interrupt
+from streamguard.media.picture import picture_of
+from streamguard.media.probe import check_size, cut_short, is_live, video_stream
+from streamguard.media.timestamps import TimestampRepair
+from streamguard.types import Picture
+
+av.logging.set_level(None)
+
+_BAD_READS = 100
+"""Unreadable stretches in a row after which a source is given up."""
+_ONE_THREAD_PIXELS = 1920 * 1088
+"""Up to here one thread decodes faster than real time, and many streams share the processor better so."""
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedFrame:
+    """One picture of a source.
+
+    Attributes:
+        index: number of the frame, from 0.
+        time: repaired media time in seconds, strictly rising from 0.0.
+        picture: the upright picture.
+        keyframe: whether it was coded without reference to others.
+    """
+
+    index: int
+    time: float
+    picture: Picture
+    keyframe: bool
+
+
+def open_source(
+    url: str | Path, options: SourceOptions | None = None, *, interrupt: Interrupt | None = None
+) -> VideoSource:
+    """Open a source and read its header. Blocks for `options.open_timeout` seconds at the most.
+
+    Args:
+        url: a path, `file://`, http(s) (files, HLS), rtsp(s), rtmp(s), udp, rtp or tcp URL, `/dev/videoN`,
+            `camera:N`.
+        options: how to open it.
+        interrupt: another thread's means to break off opening and reading.
+
+    Raises:
+        SourceError: it cannot be reached (see the subclasses).
+        MediaError: it was reached but is no usable video (see the subclasses).
+    """
+    options = options or SourceOptions()
+    return VideoSource(parse_address(str(url), options), options, interrupt or Interrupt())
+
+
+class VideoSource:
+    """An open source: a context manager that iterates `DecodedFrame` once. Made by `open_source`.
+
+    Attributes:
+        url: as it was given; use `redact` before showing it.
+        live: whether it runs in real time: RTSP and its kin, cameras, HLS without an end.
+        width, height: of the upright pictures once the first is decoded; of the coded ones before.
+        average_rate: frames per second, None where the source does not tell.
+        duration: in seconds; None when live or unknown.
+        frame_count: estimate; None when live or unknown.
+        codec: libav's name of the decoder.
+        decode_errors: packets and pictures skipped because they were damaged.
+
+    Iterating raises:
+        SourceTimeout, SourceEnded: a live source froze or ended; an http file broke off.
+        CorruptMedia: the file ended well before its promised end, or no picture could be decoded.
+        EmptyMedia: there is not one picture.
+        UnsupportedMedia: a picture's size or pixel format cannot be judged.
+    """
+
+    def __init__(self, address: Address, options: SourceOptions, interrupt: Interrupt) -> None:
+        self.url = address.shown
+        self.decode_errors = 0
+        self._address, self._options, self._interrupt = address, options, interrupt
+        # Held while libav works: it must not be closed under a call.
+        self._lock = threading.Lock()
+        self._container = self._open()
+        try:
+            self._stream = video_stream(self._container, self.url)
+            self._describe()
+        except BaseException:
+            self._container.close()
+            raise
+        self._packets = self._demux()
+        self._silent_since = self._blind_since = time.monotonic()
+        self._bad_reads = self._read = self._decoded = 0
+        self._reached = 0.0
+        self._broken: StreamguardError | None = None
+        self._drained = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Release the source, from any thread: a blocked read ends, and with it the iteration, without an error."""
+        self._interrupt.set()
+        with self._lock:
+            # Ends PyAV's time-out, which would otherwise be judged by a clock that leapt.
+            self._packets.close()
+            self._container.close()
+
+    def __iter__(self) -> Iterator[DecodedFrame]:
+        repair = TimestampRepair(self.average_rate)
+        while True:
+            with self._lock:
+                if self._interrupt.is_set:
+                    return
+                frames = self._step()
+            for frame in frames or ():
+                picture = self._picture(frame)
+                moment = repair.repair(frame.pts, frame.time_base)
+                self._decoded += 1
+                yield DecodedFrame(self._decoded - 1, moment, picture, bool(frame.key_frame))
+            if frames:
+                self._silent_since = self._blind_since = time.monotonic()
+            if frames is None:
+                if not self._interrupt.is_set:
+                    self._finish()
+                return
+
+    def _open(self) -> av.container.InputContainer:
+        options, address = self._options, self._address
+        began = time.monotonic()
+        try:
+            with self._interrupt:
+                return av.open(
+                    address.name,
+                    "r",
+                    format=address.format,
+                    options=address.options,
+                    timeout=(options.open_timeout, options.read_timeout),
+                )
+        except (av.FFmpegError, OSError, ValueError) as foreign:
+            # The interrupted wait may end a little before the limit by this clock.
+            timed_out = time.monotonic() - began >= 0.95 * options.open_timeout
+            error = open_failure(address, foreign, timed_out=timed_out)
+        raise error
+
+    def _describe(self) -> None:
+        stream, container = self._stream, self._container
+        self.width, self.height = stream.codec_context.width, stream.codec_context.height
+        check_size(self.url, self.width, self.height, self._options.max_pixels)
+        if self.width * self.height <= _ONE_THREAD_PIXELS:
+            stream.thread_count = 1
+        rate = stream.average_rate or stream.guessed_rate
+        self.average_rate = float(rate) if rate and 0.1 <= rate <= 300 else None
+        self.live = is_live(container, self._address.kind)
+        self.codec = stream.codec_context.name
+        self.duration, self.frame_count = None, None
+        self._start = (container.start_time or 0) / av.time_base
+        if not self.live:
+            if container.duration:
+                self.duration = container.duration / av.time_base
+            if stream.frames:
+                self.frame_count = stream.frames
+            elif self.duration and self.average_rate:
+                self.frame_count = round(self.duration * self.average_rate)
+
+    def _step(self) -> list[av.VideoFrame] | None:
+        """The pictures of one packet (often one, or none); None at the end."""
+        packet = None if self._broken is not None else self._next_packet()
+        if packet is None:
+            return None if self._broken is None else self._remainder()
+        if packet.pts is not None and packet.time_base is not None:
+            end = packet.pts + (packet.duration or 0)
+            self._reached = max(self._reached, float(end * packet.time_base) - self._start)
+        now = time.monotonic()
+        if packet.stream is not self._stream and packet.stream_index != self._stream.index:
+            self._check_silence(now)
+            return []
+        self._silent_since = now
+        if packet.size:
+            self._read += 1
+        try:
+            frames: list[av.VideoFrame] = packet.decode()
+        except EOFError:
+            return []
+        except av.FFmpegError:
+            self.decode_errors += 1
+            frames = []
+        intact = [frame for frame in frames if not frame.is_corrupt]
+        self.decode_errors += len(frames) - len(intact)
+        if not intact:
+            self._check_silence(now)
+        return intact
+
+    def _remainder(self) -> list[av.VideoFrame] | None:
+        """What the decoder still holds when reading failed, once; then None."""
+        if self._drained:
+            return None
+        self._drained = True
+        try:
+            return self._stream.codec_context.decode(None)
+        except (av.FFmpegError, EOFError):
+            return []
+
+    def _next_packet(self) -> Any:
+        began = time.monotonic()
+        while not self._interrupt.is_set:
+            try:
+                with self._interrupt:
+                    packet = next(self._packets, None)
+                self._bad_reads = 0
+                return packet
+            except (av.FFmpegError, OSError) as error:
+                foreign = error
+            if self._stopped():
+                break
+            timed_out = time.monotonic() - began >= 0.95 * self._options.read_timeout
+            damaged = isinstance(foreign, (av.error.InvalidDataError, BlockingIOError)) and not timed_out
+            if not damaged or self._bad_reads >= _BAD_READS:
+                self._broken = read_failure(self._address, foreign, live=self.live, timed_out=timed_out)
+                break
+            self._bad_reads += 1
+            self.decode_errors += isinstance(foreign, av.error.InvalidDataError)
+            # An error ends PyAV's generator, not the container.
+            self._packets = self._demux()
+        return None
+
+    def _demux(self) -> Generator[Any, None, None]:
+        # PyAV calls it an iterator, but it is a generator, and has to be closed like one.
+        return cast("Generator[Any, None, None]", self._container.demux())
+
+    def _stopped(self) -> bool:
+        return self._interrupt.is_set
+
+    def _check_silence(self, now: float) -> None:
+        limit = self._options.read_timeout
+        # Sound without pictures, or pictures of which none can be decoded, is a frozen source all the same.
+        if self.live and (now - self._silent_since > limit or now - self._blind_since > 3 * limit):
+            raise SourceTimeout(self.url, "the source sends no pictures any more", "Check the source")
+
+    def _picture(self, frame: av.VideoFrame) -> Picture:
+        check_size(self.url, frame.width, frame.height, self._options.max_pixels)
+        try:
+            picture = picture_of(frame)
+        except (av.FFmpegError, ValueError):
+            picture = None
+        if picture is None:
+            cause = f"the pixel format {frame.format.name} cannot be converted"
+            raise UnsupportedMedia(self.url, cause, "Convert it to yuv420p")
+        self.width, self.height = picture.width, picture.height
+        return picture
+
+    def _finish(self) -> None:
+        """Judge the end of the stream: nothing is raised for a file that came whole."""
+        if self._broken is not None:
+            raise self._broken
+        if self.live:
+            raise SourceEnded(self.url, "the stream ended", "Check the source")
+        if self._decoded == 0:
+            if self._read == 0:
+                raise EmptyMedia(self.url, "it holds no pictures", "Record or copy it again")
+            raise CorruptMedia(self.url, "not one picture could be decoded", "Check or copy it again")
+        if cut_short(self._stream.frames, self._read, self.duration, self._reached, self.average_rate):
+            cause = f"it breaks off after {self._reached:.1f} of {self.duration or 0.0:.1f} s"
+            raise CorruptMedia(self.url, cause, "Copy or download it again")

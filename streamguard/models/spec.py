@@ -1,0 +1,188 @@
+"""The ModelSpec: everything a detector is besides its weights, read from `engines/<name>/spec.toml`."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamguard.errors import ConfigError, UnknownModel
+
+Unit = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Network(_Table):
+    architecture: Literal["unet"]
+    features: int = Field(ge=1, le=256)
+    steps: int = Field(ge=2, le=8)
+
+
+class _Input(_Table):
+    size: int = Field(default=256, ge=32, le=1024)
+    margin: float = Field(ge=1, le=3)
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class _Rule(_Table):
+    threshold: Unit
+    smallest_component: int = Field(default=100, ge=0)
+
+
+class _Calibration(_Table):
+    slope: float = Field(default=1.0, gt=0)
+    offset: float = 0.0
+
+
+class _Gate(_Table):
+    smallest_face: float = Field(default=48.0, ge=0)
+    least_sharpness: float = Field(default=0.0, ge=0)
+    least_inside: Unit = 0.75
+
+
+class _Weights(_Table):
+    file: str = "weights.safetensors"
+    sha256: str = ""
+
+
+class _Document(_Table):
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    description: str = ""
+    network: _Network
+    input: _Input
+    rule: _Rule
+    calibration: _Calibration = _Calibration()
+    gate: _Gate = _Gate()
+    weights: _Weights = _Weights()
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What a detector is.
+
+    Attributes:
+        name: its folder's name under `engines/`.
+        description: one sentence for people.
+        architecture, features, steps: the network (`unet`: channels at full resolution, number of resolutions).
+        size: side of the square input in pixels.
+        margin: side of the crop as a multiple of the face box's longer side; the same in training and live.
+        mean, std: RGB normalisation of pixels scaled to 0..1.
+        threshold: a pixel whose fake probability is above it is fake, 0..1.
+        smallest_component: fake components up to this many model pixels are ignored.
+        calibration_slope, calibration_offset: Platt scaling of the raw score (Platt, 1999).
+        smallest_face: shorter side of the face box in frame pixels below which a face is not judged.
+        least_sharpness: sharpness of the crop below which a face is not judged (see `faces.gate`).
+        least_inside: share of the crop inside the picture below which a face is not judged, 0..1.
+        weights_file, weights_sha256: the safetensors file beside the spec and its hash.
+        folder: where the spec was read; None for a model made in memory.
+        digest: 12 hex digits naming spec and weights together.
+    """
+
+    name: str
+    description: str
+    architecture: str
+    features: int
+    steps: int
+    size: int
+    margin: float
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    threshold: float
+    smallest_component: int
+    calibration_slope: float = 1.0
+    calibration_offset: float = 0.0
+    smallest_face: float = 48.0
+    least_sharpness: float = 0.0
+    least_inside: float = 0.75
+    weights_file: str = "weights.safetensors"
+    weights_sha256: str = ""
+    folder: Path | None = None
+    digest: str = ""
+
+
+def read_spec(folder: Path) -> ModelSpec:
+    """The spec in `folder/spec.toml`.
+
+    Raises:
+        UnknownModel: there is no such file.
+        ConfigError: it is no TOML, or a key is unknown, missing or out of range.
+    """
+    path = folder / "spec.toml"
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise UnknownModel(
+            str(folder), f"no detector here ({error.strerror})", "run `streamguard doctor` to see what is installed"
+        ) from error
+    return parse_spec(text, thing=str(path), folder=folder)
+
+
+def parse_spec(text: bytes, *, thing: str, folder: Path | None = None) -> ModelSpec:
+    """The spec written in TOML `text`; `thing` names it in errors.
+
+    Raises:
+        ConfigError: it is no TOML, or a key is unknown, missing or out of range.
+    """
+    try:
+        document = _Document.model_validate(tomllib.loads(text.decode()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(thing, f"not valid TOML ({error})", "correct the file") from error
+    except ValidationError as error:
+        raise ConfigError(thing, _first(error), "correct the key; see engines/README.md for all keys") from error
+    return ModelSpec(
+        name=document.name,
+        description=document.description,
+        **document.network.model_dump(),
+        **document.input.model_dump(),
+        **document.rule.model_dump(),
+        calibration_slope=document.calibration.slope,
+        calibration_offset=document.calibration.offset,
+        **document.gate.model_dump(),
+        weights_file=document.weights.file,
+        weights_sha256=document.weights.sha256,
+        folder=folder,
+        digest=hashlib.sha256(text).hexdigest()[:12],
+    )
+
+
+def format_spec(spec: ModelSpec) -> str:
+    """The spec as TOML; `parse_spec` reads it back."""
+    tables: dict[str, dict[str, Any]] = {
+        "network": {"architecture": spec.architecture, "features": spec.features, "steps": spec.steps},
+        "input": {"size": spec.size, "margin": spec.margin, "mean": list(spec.mean), "std": list(spec.std)},
+        "rule": {"threshold": spec.threshold, "smallest_component": spec.smallest_component},
+        "calibration": {"slope": spec.calibration_slope, "offset": spec.calibration_offset},
+        "gate": {
+            "smallest_face": spec.smallest_face,
+            "least_sharpness": spec.least_sharpness,
+            "least_inside": spec.least_inside,
+        },
+        "weights": {"file": spec.weights_file, "sha256": spec.weights_sha256},
+    }
+    lines = [f"name = {_toml(spec.name)}", f"description = {_toml(spec.description)}"]
+    for name, table in tables.items():
+        lines += ["", f"[{name}]", *(f"{key} = {_toml(value)}" for key, value in table.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+        return f'"{escaped}"'
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return repr(value)
+
+
+def _first(error: ValidationError) -> str:
+    problem = error.errors()[0]
+    key = ".".join(str(part) for part in problem["loc"])
+    return f"unknown key `{key}`" if problem["type"] == "extra_forbidden" else f"`{key}`: {problem['msg']}"

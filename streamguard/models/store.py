@@ -1,0 +1,144 @@
+"""Detectors on disk: find, load and save `engines/<name>/`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from importlib import resources
+from pathlib import Path
+
+import safetensors
+import torch
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
+from torch import nn
+
+from streamguard.errors import CorruptWeights, OutputError, UnknownModel
+from streamguard.files import write_bytes
+from streamguard.models.spec import ModelSpec, format_spec, parse_spec, read_spec
+from streamguard.models.unet import unet
+
+DEFAULT_MODEL = "unet_v1"
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+CROP_MARGIN = 1.4
+SHAPES: dict[str, tuple[int, int]] = {"unet": (32, 5), "unet_v1": (16, 6)}
+"""Features and resolution steps of the two shipped networks."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A spec and its network in evaluation mode, float32, on the CPU."""
+
+    spec: ModelSpec
+    network: nn.Module
+
+
+def engines_folder() -> Path:
+    """Where the shipped detectors lie: `engines/` of a source tree, or inside the installed package."""
+    package = Path(str(resources.files("streamguard")))
+    inside = package / "engines"
+    return inside if inside.is_dir() else package.parent / "engines"
+
+
+def available(folder: Path | None = None) -> tuple[str, ...]:
+    """Names of the detectors in `folder` (default: the shipped ones), sorted."""
+    base = folder or engines_folder()
+    return tuple(sorted(path.parent.name for path in base.glob("*/spec.toml")))
+
+
+def build(spec: ModelSpec) -> nn.Module:
+    """The spec's network with fresh weights, in evaluation mode."""
+    return unet(spec.features, spec.steps).eval()
+
+
+def fresh(name: str, seed: int = 0) -> LoadedModel:
+    """A randomly initialised `unet` or `unet_v1`.
+
+    Raises:
+        UnknownModel: no such shape.
+    """
+    if name not in SHAPES:
+        raise UnknownModel(name, "no network of that name", f"choose one of {', '.join(sorted(SHAPES))}")
+    features, steps = SHAPES[name]
+    spec = ModelSpec(
+        name=name,
+        description="",
+        architecture="unet",
+        features=features,
+        steps=steps,
+        size=256,
+        margin=CROP_MARGIN,
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        threshold=0.5,
+        smallest_component=100,
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = build(spec)
+    digest = hashlib.sha256(f"{format_spec(spec)}{seed}".encode()).hexdigest()[:12]
+    return LoadedModel(replace(spec, digest=digest), network)
+
+
+def load(name: str, folder: Path | None = None) -> LoadedModel:
+    """The detector `name` of `folder` (default: the shipped ones); a path to a detector's folder also serves.
+
+    Raises:
+        UnknownModel: there is none of that name.
+        ConfigError: its spec cannot be read.
+        CorruptWeights: the weights are missing, damaged, or not those the spec names.
+    """
+    base = folder or engines_folder()
+    place = Path(name) if (Path(name) / "spec.toml").is_file() else base / name
+    if not (place / "spec.toml").is_file():
+        names = ", ".join(available(base)) or "none"
+        raise UnknownModel(name, "no detector of that name", f"choose one of: {names}")
+    spec = read_spec(place)
+    path = place / spec.weights_file
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise CorruptWeights(
+            str(path), f"the weights cannot be read ({error.strerror})", "install streamguard again or train"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != spec.weights_sha256:
+        raise CorruptWeights(
+            str(path),
+            f"the weights' SHA-256 is {found[:12]}..., the spec names {spec.weights_sha256[:12] or 'none'}...",
+            "restore both files from the same release",
+        )
+    network = build(spec)
+    try:
+        network.load_state_dict({key: value.float() for key, value in load_tensors(data).items()})
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise CorruptWeights(
+            str(path), "the weights do not fit the network of the spec", "restore both files from the same release"
+        ) from error
+    return LoadedModel(spec, network)
+
+
+def save(model: LoadedModel, folder: Path) -> ModelSpec:
+    """Write `spec.toml` and half-precision weights into `folder`, each by write-then-rename.
+
+    Returns the spec as written (hash and digest filled in).
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    state = {
+        key: value.half() if value.is_floating_point() else value for key, value in model.network.state_dict().items()
+    }
+    data = save_tensors({key: value.contiguous() for key, value in state.items()})
+    spec = replace(model.spec, weights_sha256=hashlib.sha256(data).hexdigest(), folder=folder)
+    text = format_spec(spec).encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            str(folder), f"cannot be written ({error.strerror})", "free space or choose another"
+        ) from error
+    write_bytes(folder / spec.weights_file, data)
+    write_bytes(folder / "spec.toml", text)
+    return parse_spec(text, thing=str(folder), folder=folder)

@@ -1,0 +1,156 @@
+"""The composition root of judging: one model, one engine, one batcher, many streams."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+from streamguard.errors import ModelError, redact
+from streamguard.faces import CenterFaceDetector, FaceFinder, Gate
+from streamguard.inference import Batcher, Engine, Selected, select
+from streamguard.media import SourceItem, SourceOptions, SourceSupervisor
+from streamguard.models import DEFAULT_MODEL, LoadedModel, ModelSpec, load
+from streamguard.pipeline.stream import FrameReport, Names, StreamPipeline
+from streamguard.types import Event
+from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
+
+MODEL_INPUT = 256
+
+
+@dataclass(frozen=True, slots=True)
+class WatchOptions:
+    """How one stream is judged.
+
+    Attributes:
+        source: how it is opened.
+        vote: the sliding vote.
+        detect_every: the face detector runs on every k-th frame.
+        in_flight: frames between decoding and report.
+        wait_for_source: keep trying when the source is not there at first.
+    """
+
+    source: SourceOptions = SourceOptions()
+    vote: VoteSettings = VoteSettings()
+    detect_every: int = 5
+    in_flight: int = 4
+    wait_for_source: bool = False
+
+
+class Guard:
+    """Judges streams and files with one detector.
+
+    Use as an async context manager::
+
+        async with Guard.open("unet_v1") as guard:
+            async for item in guard.watch("rtsp://camera/live"):
+                ...
+
+    Args:
+        model: the detector.
+        engine: what runs it; closed by the guard.
+        threads: CPU threads for finding faces and applying the rule, of all streams together.
+        max_batch: crops the engine takes at once.
+        max_delay: seconds a crop waits for its batch to fill.
+    """
+
+    def __init__(
+        self, model: LoadedModel, engine: Engine, *, threads: int = 2, max_batch: int = 8, max_delay: float = 0.02
+    ) -> None:
+        self.spec: ModelSpec = model.spec
+        if self.spec.size != MODEL_INPUT:
+            raise ModelError(
+                self.spec.name, f"its input is {self.spec.size} px, not {MODEL_INPUT}", "choose another model"
+            )
+        self.engine = engine
+        self.rule = frame_rule(self.spec)
+        self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay)
+        self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")
+
+    @classmethod
+    def open(cls, model: str = DEFAULT_MODEL, engine: str | None = None) -> Self:
+        """A guard for the named model on the best engine here, or the named one.
+
+        Raises:
+            UnknownModel, CorruptWeights, ConfigError: the model cannot be loaded.
+            UnknownEngine, EngineUnavailable, ParityError: the named engine cannot be used.
+        """
+        loaded = load(model)
+        return cls(loaded, choose(loaded, engine).engine)
+
+    @property
+    def batcher(self) -> Batcher:
+        """The shared batcher: its counters tell the load."""
+        return self._batcher
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Stop the engine and all threads. Streams must have been closed before."""
+        await self._batcher.aclose()
+        self._executor.shutdown(wait=True)
+        self.engine.close()
+
+    def pipeline(
+        self, items: AsyncIterator[SourceItem], name: str, options: WatchOptions = WatchOptions()
+    ) -> StreamPipeline:
+        """The wiring of one stream over any frames: for those who make their own, or want the counters."""
+        spec = self.spec
+        finder = FaceFinder(CenterFaceDetector(), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
+        return StreamPipeline(
+            Names(name, f"{spec.name}@{spec.digest}", f"{self.engine.name}/{self.engine.precision}"),
+            items,
+            finder,
+            self._batcher,
+            self.rule,
+            StreamVote(options.vote),
+            self._executor,
+            options.in_flight,
+        )
+
+    async def watch(
+        self, url: str, *, name: str = "", live: bool | None = None, options: WatchOptions = WatchOptions()
+    ) -> AsyncIterator[FrameReport | Event]:
+        """Reports and events of a stream or file, until it ends or the iterator is closed.
+
+        Args:
+            url: a file, `camera:0`, or an http(s), rtsp(s), rtmp(s) or HLS URL.
+            name: the stream's name in events; default: the URL without its password.
+            live: True plays a file at its own rate, newest frame only; None: as the source is.
+            options: how it is judged.
+
+        Raises:
+            SourceError, MediaError: it cannot be opened, or a file proves damaged (after all reports before that).
+        """
+        name = name or redact(url)
+        waiting = options.wait_for_source
+        async with SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting) as source:
+            async with aclosing(self.pipeline(source, name, options).run()) as items:
+                async for item in items:
+                    yield item
+
+
+def choose(model: LoadedModel, engine: str | None = None) -> Selected:
+    """The best engine here for `model`, or the named one, with the reasons."""
+    return select(model, engine)
+
+
+def frame_rule(spec: ModelSpec) -> FrameRule:
+    """The frame rule at the spec's threshold, component size and calibration."""
+    return FrameRule(
+        spec.threshold, spec.smallest_component, Calibration(spec.calibration_slope, spec.calibration_offset)
+    )
+
+
+def gate(spec: ModelSpec) -> Gate:
+    """The quality gate at the spec's limits."""
+    return Gate(spec.smallest_face, spec.least_sharpness, spec.least_inside)

@@ -1,0 +1,101 @@
+"""The annotated video: verdicts painted on each judged frame and encoded to mp4, off the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from streamguard.media import Mp4Writer
+from streamguard.overlay import OverlayItem, banner, paint
+from streamguard.pipeline.stream import FrameReport
+from streamguard.types import Picture
+
+
+class OverlayRecorder:
+    """Writes an annotated mp4; the file appears under its name only when it is complete.
+
+    Use as an async context manager. One thread paints and encodes; `write` waits for it, so a file is never
+    read faster than its annotated copy is written.
+
+    Args:
+        path: the mp4 to write.
+        threshold: the model's pixel threshold, for the contour, 0..1.
+        title: a strip with the stream's verdict at the top.
+    """
+
+    def __init__(self, path: Path, threshold: float, *, title: bool = True) -> None:
+        self._path, self._threshold, self._title = path, threshold, title
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="overlay")
+        self._writer: Mp4Writer | None = None
+        self._offset, self._epoch, self._last = 0.0, 0, 0.0
+        self.cpu_seconds: Counter[str] = Counter()
+        """CPU seconds of `overlay` and `encode`."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # A cancelled run keeps its video: what was painted so far is complete in itself.
+        keep = kind is None or issubclass(kind, asyncio.CancelledError)
+        loop = asyncio.get_running_loop()
+        try:
+            await asyncio.shield(loop.run_in_executor(self._thread, self._finish, keep))
+        finally:
+            self._thread.shutdown(wait=True)
+
+    async def write(self, report: FrameReport) -> None:
+        """Paint and encode one frame.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._write, report)
+
+    def painted(self, report: FrameReport) -> Picture:
+        """The frame with masks, boxes and verdicts on it."""
+        items = []
+        for verdict in report.faces:
+            track = report.state.tracks.get(verdict.face.track)
+            items.append(
+                OverlayItem(
+                    face=verdict.face,
+                    state=verdict.state,
+                    reason=verdict.reason,
+                    score=verdict.score,
+                    share=track.share if track else None,
+                    mask=verdict.mask,
+                    threshold=self._threshold,
+                )
+            )
+        picture = paint(report.frame.image, items)
+        if self._title:
+            text = f"{report.state.state.value}  {report.frame.time:6.2f} s"
+            picture = banner(picture, text, report.state.state)
+        return picture
+
+    def _write(self, report: FrameReport) -> None:
+        start = time.thread_time()
+        picture = self.painted(report)
+        painted = time.thread_time()
+        if self._writer is None:
+            self._writer = Mp4Writer(self._path, picture.width, picture.height, 30.0)
+            self._writer.__enter__()
+        if report.frame.epoch != self._epoch:
+            self._epoch, self._offset = report.frame.epoch, self._last + 1 / 30
+        self._last = self._offset + report.frame.time
+        self._writer.write(picture, self._last)
+        self.cpu_seconds.update({"overlay": painted - start, "encode": time.thread_time() - painted})
+
+    def _finish(self, keep: bool) -> None:
+        if self._writer is not None:
+            if keep:
+                self._writer.close()
+            else:
+                self._writer.abort()

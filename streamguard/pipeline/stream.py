@@ -1,0 +1,232 @@
+"""One stream's wiring: frames -> faces -> crops -> masks -> verdicts -> vote -> reports and events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol, TypeVar
+
+from ulid import ULID
+
+from streamguard.errors import EngineFailed
+from streamguard.faces import FaceFinder, Found
+from streamguard.media import Down, SourceItem, Up
+from streamguard.types import Crop, Event, EventKind, FaceVerdict, Frame, Mask, Reason
+from streamguard.verdict import FrameRule, StreamState, StreamVote, Transition, unjudged
+
+T = TypeVar("T")
+
+
+class CropJudge(Protocol):
+    """Turns crops into masks; the batcher shared by all streams."""
+
+    async def submit(self, stream: str, crops: Sequence[Crop]) -> list[Mask]:
+        """One mask per crop, in order; raises EngineFailed when the engine does."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class FrameReport:
+    """All that is said of one frame.
+
+    Attributes:
+        frame: the frame, with its picture.
+        faces: one verdict per face in it.
+        state: the vote after it: tracks, stream, transitions.
+    """
+
+    frame: Frame
+    faces: tuple[FaceVerdict, ...]
+    state: StreamState
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Who judges, as written into events: names with a hash."""
+
+    stream: str
+    model: str
+    engine: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    found: Found
+    masks: asyncio.Task[list[Mask]] | None
+
+
+class StreamPipeline:
+    """Judges one stream. Iterate `run()` once; closing the iterator stops everything it started.
+
+    Frames are reported in order. Between the decoder and the report at most `in_flight` frames wait; a live
+    reader drops what comes faster, a file's reader waits.
+
+    Args:
+        names: stream, model and engine.
+        items: frames and connection changes, from `media.SourceSupervisor`.
+        finder: the stream's own face finder.
+        judge: the shared batcher.
+        rule: the frame rule.
+        vote: the stream's own vote.
+        executor: threads for the work that must not run on the event loop.
+        in_flight: frames between decoding and report, at least 1.
+    """
+
+    def __init__(
+        self,
+        names: Names,
+        items: AsyncIterator[SourceItem],
+        finder: FaceFinder,
+        judge: CropJudge,
+        rule: FrameRule,
+        vote: StreamVote,
+        executor: Executor,
+        in_flight: int = 4,
+    ) -> None:
+        self._names, self._items, self._finder, self._judge = names, items, finder, judge
+        self._rule, self._vote, self._executor = rule, vote, executor
+        self._queue: asyncio.Queue[_Pending | Up | Down | None] = asyncio.Queue(maxsize=max(1, in_flight))
+        self._epoch, self._time, self._degraded = 0, 0.0, False
+        self.cpu_seconds: Counter[str] = Counter()
+        """CPU seconds by stage: detect, track, crop, rule (decode and infer are counted by their owners)."""
+        self.frames = 0
+
+    async def run(self) -> AsyncIterator[FrameReport | Event]:
+        """Reports and events until the source ends.
+
+        Raises:
+            StreamguardError: the source's error, after everything before it has been reported.
+        """
+        producer = asyncio.create_task(self._produce(), name=f"frames of {self._names.stream}")
+        try:
+            while (item := await self._queue.get()) is not None:
+                if isinstance(item, Up):
+                    self._epoch, self._time = item.epoch, 0.0
+                    yield self._event(EventKind.STREAM_UP, detail=f"{item.width}x{item.height}")
+                elif isinstance(item, Down):
+                    for event in self._end_epoch():
+                        yield event
+                    detail = f"{item.error} Next try in {item.retry_in:.1f} s."
+                    yield self._event(EventKind.STREAM_DOWN, detail=detail)
+                else:
+                    report, failure = await self._judged(item)
+                    if failure:
+                        yield self._event(EventKind.STREAM_DEGRADED, detail=failure)
+                    for event in self._transitions(report.state.transitions):
+                        yield event
+                    yield report
+            for event in self._end_epoch():
+                yield event
+            await producer
+        finally:
+            await _cancelled(producer)
+            while not self._queue.empty():
+                left = self._queue.get_nowait()
+                if isinstance(left, _Pending) and left.masks is not None:
+                    await _cancelled(left.masks)
+
+    async def _produce(self) -> None:
+        try:
+            async for item in self._items:
+                if isinstance(item, Frame):
+                    found = await self._off_loop(self._finder.find, item)
+                    masks = None
+                    if found.crops:
+                        masks = asyncio.create_task(self._judge.submit(self._names.stream, found.crops))
+                    pending = _Pending(found, masks)
+                    try:
+                        await self._queue.put(pending)
+                    except asyncio.CancelledError:
+                        if masks is not None:
+                            await _cancelled(masks)
+                        raise
+                else:
+                    await self._queue.put(item)
+        finally:
+            # The consumer may be gone; it empties the queue itself then.
+            if not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+                await self._queue.put(None)
+
+    async def _judged(self, pending: _Pending) -> tuple[FrameReport, str]:
+        found, failure = pending.found, ""
+        self.cpu_seconds.update(found.seconds)
+        verdicts = [unjudged(face, face.unjudged) for face in found.unjudged if face.unjudged]
+        if pending.masks is not None:
+            try:
+                masks = await pending.masks
+            except EngineFailed as error:
+                verdicts += [unjudged(crop.face, Reason.ENGINE_FAILED) for crop in found.crops]
+                failure = "" if self._degraded else str(error)
+                self._degraded = True
+            else:
+                verdicts += await self._off_loop(self._rule_all, masks)
+                self._degraded = False
+        frame = found.frame
+        self._time = frame.time
+        self.frames += 1
+        state = self._vote.push(frame.time, verdicts)
+        return FrameReport(frame, tuple(verdicts), state), failure
+
+    def _rule_all(self, masks: Sequence[Mask]) -> list[FaceVerdict]:
+        start = time.thread_time()
+        verdicts = [self._rule.judge(mask) for mask in masks]
+        self.cpu_seconds["rule"] += time.thread_time() - start
+        return verdicts
+
+    def _end_epoch(self) -> list[Event]:
+        return self._transitions(self._vote.close_all(self._time))
+
+    def _transitions(self, transitions: Sequence[Transition]) -> list[Event]:
+        kinds = {
+            "opened": EventKind.FAKE_OPENED,
+            "updated": EventKind.FAKE_UPDATED,
+            "closed": EventKind.FAKE_CLOSED,
+        }
+        return [
+            self._event(
+                kinds[change.kind], track=change.track, time=change.time, score=change.score, share=change.share
+            )
+            for change in transitions
+        ]
+
+    def _event(
+        self,
+        kind: EventKind,
+        *,
+        track: int | None = None,
+        time: float | None = None,
+        score: float | None = None,
+        share: float | None = None,
+        detail: str = "",
+    ) -> Event:
+        names = self._names
+        return Event(
+            id=str(ULID()),
+            kind=kind,
+            stream=names.stream,
+            epoch=self._epoch,
+            at=datetime.now(UTC),
+            track=track,
+            time=time,
+            score=score,
+            share=share,
+            model=names.model,
+            engine=names.engine,
+            detail=detail,
+        )
+
+    async def _off_loop(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+
+
+async def _cancelled(task: asyncio.Task[T]) -> None:
+    """Cancel and await: no task outlives its owner, no exception goes unread."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        await task

@@ -1,0 +1,1 @@
+"""From pairs and self-blended fakes to weights, and from records to figures."""

@@ -1,0 +1,153 @@
+"""Matched augmentation: the real and the fake of a pair go through the same geometry, noise and compression."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from streamguard.types import Float64Array, UInt8Array
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """A pair of augmented patches.
+
+    Attributes:
+        real, fake: uint8 [P, P, 3] RGB.
+        mask: uint8 [P, P], 1 where `fake` is fake.
+    """
+
+    real: UInt8Array
+    fake: UInt8Array
+    mask: UInt8Array
+
+
+def mix(
+    real: UInt8Array, fake: UInt8Array, mask: UInt8Array, random: np.random.Generator
+) -> tuple[UInt8Array, UInt8Array]:
+    """A fake of which only a random part is left: the rest is the real picture again, behind a soft border.
+
+    With whole swaps alone a network learns the faces that were put on; a face that is real in one half and fake in
+    the other can only be told apart by what manipulation leaves in the pixels.
+
+    Args:
+        real, fake: uint8 [S, S, 3], registered; mask: uint8 [S, S], 1 where `fake` is fake.
+        random: decides everything.
+
+    Returns the new fake and its mask.
+    """
+    size = mask.shape[0]
+    ys, xs = np.nonzero(mask)
+    if not len(ys):
+        return fake, mask
+    anchor = int(random.integers(len(ys)))
+    y, x = np.mgrid[:size, :size].astype(np.float32)
+    if random.random() < 0.5:
+        angle = random.uniform(0, 2 * math.pi)
+        field = (x - xs[anchor]) * math.cos(angle) + (y - ys[anchor]) * math.sin(angle)
+    else:
+        radius = size * random.uniform(0.08, 0.25)
+        stretch = random.uniform(0.5, 2.0)
+        field = np.hypot((x - xs[anchor]) * stretch, (y - ys[anchor]) / stretch) - radius
+        field = -field if random.random() < 0.5 else field
+    weight = 1 / (1 + np.exp(np.clip(field / random.uniform(0.7, 6.0), -30, 30)))
+    mixed = real + (fake.astype(np.float32) - real) * weight[..., None]
+    return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), (mask * (weight > 0.5)).astype(np.uint8)
+
+
+def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, random: np.random.Generator) -> Patches:
+    """A random view of a triple.
+
+    The levels (gain, gamma, tint) are drawn for real and fake independently, or brightness would become the
+    detector; everything else is shared, so that only the manipulation tells them apart.
+
+    Args:
+        real, fake: uint8 [S, S, 3]; mask: uint8 [S, S].
+        patch: side of the result in pixels, at the model's scale.
+        random: decides everything.
+    """
+    matrix = _geometry(real.shape[0], patch, random)
+    how, border = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])), cv2.BORDER_REFLECT_101
+    views = [cv2.warpAffine(rgb, matrix, (patch, patch), flags=how, borderMode=border) for rgb in (real, fake)]
+    truth = cv2.warpAffine(mask, matrix, (patch, patch), flags=cv2.INTER_NEAREST, borderMode=border)
+    shared = _levels(random, 0.2)
+    views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.06)) for view in views]
+    views = _degrade(views, random)
+    if random.random() < 0.15:
+        _hide_region(views, truth, random)
+    return Patches(
+        np.asarray(views[0], dtype=np.uint8), np.asarray(views[1], dtype=np.uint8), np.asarray(truth, dtype=np.uint8)
+    )
+
+
+def _geometry(size: int, patch: int, random: np.random.Generator) -> Float64Array:
+    """float64 [2, 3] for `cv2.warpAffine`: flip, rotation, scale, slight perspective-like shear, position."""
+    angle, zoom = math.radians(random.normal(0, 6)), math.exp(random.normal(0, 0.1))
+    flip = -1.0 if random.random() < 0.5 else 1.0
+    shear = random.normal(0, 0.03)
+    cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
+    linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[flip, shear], [0, 1 + random.normal(0, 0.03)]])
+    # The crop's middle 256 pixels are what the live guard sees; smaller patches wander inside it.
+    reach = (256 - patch) / 2 * 0.8 + 10
+    centre = size / 2 + random.uniform(-reach, reach, size=2)
+    offset = np.array([patch / 2, patch / 2]) - linear @ centre
+    return np.concatenate([linear, offset[:, None]], axis=1)
+
+
+def _levels(random: np.random.Generator, strength: float) -> UInt8Array:
+    """uint8 [256, 3]: one look-up table per channel (gain, gamma, offset, tint)."""
+    gain, gamma = math.exp(random.normal(0, strength * 0.5)), math.exp(random.normal(0, strength * 0.5))
+    ramp = np.linspace(0, 1, 256)[:, None]
+    tint = 1 + random.normal(0, strength * 0.2, size=3)
+    table = 255 * ((ramp**gamma - 0.5) * gain + 0.5) * tint + random.normal(0, strength * 30)
+    return np.clip(table + 0.5, 0, 255).astype(np.uint8)
+
+
+def _apply_levels(view: UInt8Array, table: UInt8Array) -> UInt8Array:
+    return np.asarray(cv2.LUT(view, table[None]), dtype=np.uint8)
+
+
+def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8Array]:
+    side = views[0].shape[0]
+    if random.random() < 0.2:
+        factor = random.uniform(0.6, 0.95)
+        small = max(24, round(side * factor))
+        back = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+        views = [
+            cv2.resize(cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=back)
+            for view in views
+        ]
+    kind = random.random()
+    if kind < 0.05:
+        sigma = random.uniform(0.3, 0.8)
+        views = [cv2.GaussianBlur(view, (0, 0), sigma) for view in views]
+    elif kind < 0.15:
+        strength = random.uniform(1, 4)
+        noise = random.normal(0, strength, size=(side, side, 1)).astype(np.float32)
+        views = [
+            np.clip(view + np.roll(noise, index * 7, axis=0), 0, 255).astype(np.uint8)
+            for index, view in enumerate(views)
+        ]
+    if random.random() < 0.25:
+        quality = int(random.integers(60, 97))
+        views = [_jpeg(view, quality) for view in views]
+    return [np.asarray(view, dtype=np.uint8) for view in views]
+
+
+def _jpeg(view: UInt8Array, quality: int) -> UInt8Array:
+    # Channel order is irrelevant to the damage as long as luma stays luma: swap in and out.
+    _, data = cv2.imencode(".jpg", view[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+
+
+def _hide_region(views: list[UInt8Array], truth: UInt8Array, random: np.random.Generator) -> None:
+    side = truth.shape[0]
+    width, height = random.integers(side // 10, side // 3, size=2)
+    x, y = random.integers(0, side - width), random.integers(0, side - height)
+    fill = random.integers(0, 256, size=3)
+    for view in views:
+        view[y : y + height, x : x + width] = fill
+    truth[y : y + height, x : x + width] = 0

@@ -1,0 +1,103 @@
+"""The training configuration: one small TOML file, kept beside the weights it made."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streamguard.errors import ConfigError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataTable(_Table):
+    """Where the material lies, below the data root, and who is kept for validation."""
+
+    pairs: str = ""
+    """Folder of side-by-side clips: left half real, right half fake, pixel-registered."""
+    real_videos: tuple[str, ...] = ()
+    faces: tuple[str, ...] = ()
+    """Folders of real portraits, one person a file."""
+    faces_per_folder: int = Field(default=1000, ge=1)
+    validation_persons: tuple[str, ...] = ()
+    """Persons (clip name up to the last `_`, or the whole stem) never trained on."""
+    validation_every: int = Field(default=10, ge=2)
+    """Every n-th portrait of a folder, sorted by name, is kept for validation."""
+
+
+class PrepareTable(_Table):
+    """How the pack is made."""
+
+    seed: int = 1
+    pair_stride: int = Field(default=3, ge=1)
+    pair_variants: int = Field(default=3, ge=1)
+    """Per clip: the recording itself and further ones after rescaling and re-encoding at call bitrates."""
+    video_stride: int = Field(default=12, ge=1)
+    blends_per_face: int = Field(default=2, ge=1)
+    blends_per_half: int = Field(default=6, ge=1)
+    """Passes over the real halves of the pairs, each with other frames and other blends."""
+
+
+class Stage(_Table):
+    """A stretch of training at one patch size."""
+
+    steps: int = Field(ge=1)
+    patch: int = Field(ge=64, le=256, multiple_of=32)
+    pairs: int = Field(ge=1)
+    """(real, fake) pairs of patches per step."""
+
+
+class TrainTable(_Table):
+    """The optimisation."""
+
+    seed: int = 1
+    learning_rate: float = Field(default=1e-3, gt=0)
+    warmup_steps: int = Field(default=200, ge=0)
+    selfblend_share: Share = 0.4
+    mix_share: Share = 0.5
+    """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
+    picture_loss: float = Field(default=0.5, ge=0)
+    """Weight of the picture-level loss on the pooled map."""
+    average: float = Field(default=0.998, ge=0, lt=1)
+    """Decay of the exponential moving average of the weights that is shipped."""
+    validate_every: int = Field(default=500, ge=1)
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+class TrainConfig(_Table):
+    """The whole file."""
+
+    name: str = Field(pattern=r"^[a-z0-9_]+$")
+    network: str
+    """`unet` or `unet_v1`."""
+    data: DataTable
+    prepare: PrepareTable = PrepareTable()
+    train: TrainTable
+
+
+def read_config(path: Path) -> TrainConfig:
+    """The configuration in `path`.
+
+    Raises:
+        ConfigError: the file is missing, no TOML, or holds an unknown, missing or wrong key.
+    """
+    try:
+        return TrainConfig.model_validate(tomllib.loads(path.read_text()))
+    except OSError as error:
+        raise ConfigError(
+            str(path), f"cannot be read ({error.strerror})", "give the path of a training TOML"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), f"not valid TOML ({error})", "correct the file") from error
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"])
+        cause = f"unknown key `{key}`" if problem["type"] == "extra_forbidden" else f"`{key}`: {problem['msg']}"
+        raise ConfigError(str(path), cause, "correct or remove the key") from error

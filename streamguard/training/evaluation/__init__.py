@@ -1,0 +1,1 @@
+"""The measuring half of an evaluation: records in; figures, tables, reports and calibration out."""

@@ -1,0 +1,272 @@
+"""The training loop: resumable, on the CPU (bfloat16) or a CUDA device (half precision)."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from streamguard.errors import DataError, OutputError
+from streamguard.models import LoadedModel, fresh
+from streamguard.training.augment import Patches, augment
+from streamguard.training.config import Stage, TrainConfig
+from streamguard.training.loss import PICTURE_FRACTION, picture_loss, segmentation_loss
+from streamguard.training.pack import Pack
+from streamguard.types import FloatArray, UInt8Array
+
+CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
+CHECKPOINT_EVERY = 100
+
+
+@dataclass(slots=True)
+class Progress:
+    """What has been reached; travels inside the checkpoint."""
+
+    step: int = 0
+    losses: list[tuple[int, float]] = field(default_factory=list)
+    validations: list[tuple[int, float, float]] = field(default_factory=list)
+    """(step, frame AUC, Dice over both halves) of the averaged weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packs:
+    """What the loop draws from.
+
+    Attributes:
+        pairs, selfblend: training packs; at least one is there.
+        validation: pairs of persons who are in neither.
+    """
+
+    pairs: Pack | None
+    selfblend: Pack | None
+    validation: Pack | None
+
+
+def open_packs(folder: Path) -> Packs:
+    """The packs below `folder`.
+
+    Raises:
+        DataError: there is no training pack, or a person is on both sides of the split.
+    """
+    found = {
+        name: Pack(folder / name) if (folder / name / "index.json").is_file() else None
+        for name in ("pairs", "selfblend", "validation")
+    }
+    packs = Packs(**found)
+    if packs.pairs is None and packs.selfblend is None:
+        raise DataError(
+            str(folder), "no training pack here", "run `streamguard train` with `--data`, which prepares one"
+        )
+    if packs.validation is not None:
+        trained = frozenset().union(*(pack.persons() for pack in (packs.pairs, packs.selfblend) if pack))
+        if both := trained & packs.validation.persons():
+            raise DataError(
+                str(folder), f"on both sides of the split: {', '.join(sorted(both))}", "prepare the packs again"
+            )
+    return packs
+
+
+class Trainer:
+    """Trains one network.
+
+    Args:
+        config: the whole configuration; a checkpoint made under another one is refused.
+        packs: the material.
+        checkpoint: the file to resume from and to write.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        DataError: the checkpoint is damaged or of another configuration.
+    """
+
+    def __init__(self, config: TrainConfig, packs: Packs, checkpoint: Path, device: str = "cpu") -> None:
+        self._config, self._packs, self._checkpoint = config, packs, checkpoint
+        self._device = torch.device(device)
+        self.model: LoadedModel = fresh(config.network, config.train.seed)
+        self._network = self.model.network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self._average = {key: value.detach().clone() for key, value in self._network.state_dict().items()}
+        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.train.learning_rate)
+        self.progress = Progress()
+        self.total_steps = sum(stage.steps for stage in config.train.stages)
+        if checkpoint.is_file():
+            self._resume()
+
+    def run(self, advance: Callable[[Progress, float], None]) -> None:
+        """Train to the end; `advance` is called after each step with the progress and the step's loss."""
+        while self.progress.step < self.total_steps:
+            stage = self._stage()
+            loss = self._step(stage)
+            self.progress.step += 1
+            step, last = self.progress.step, self.progress.step == self.total_steps
+            if step % 10 == 0 or last:
+                self.progress.losses.append((step, loss))
+            if self._packs.validation is not None and (step % self._config.train.validate_every == 0 or last):
+                self.progress.validations.append((step, *self.validate()))
+            if step % CHECKPOINT_EVERY == 0 or last:
+                self._save()
+            advance(self.progress, loss)
+
+    def averaged(self) -> LoadedModel:
+        """The model with the averaged weights, float32 on the CPU: what is shipped."""
+        model = fresh(self._config.network, self._config.train.seed)
+        model.network.load_state_dict({key: value.cpu() for key, value in self._average.items()})
+        return model
+
+    def validate(self, limit: int = 120) -> tuple[float, float]:
+        """Frame AUC and Dice over both halves on the validation pack (at most `limit` triples, evenly spread)."""
+        pack = self._packs.validation
+        if pack is None:
+            return math.nan, math.nan
+        current = {key: value.clone() for key, value in self._network.state_dict().items()}
+        self._network.load_state_dict(self._average)
+        self._network.eval()
+        chosen = np.unique(np.linspace(0, len(pack) - 1, limit).astype(int))
+        offset = (pack.real.shape[1] - 256) // 2
+        inner = slice(offset, offset + 256)
+        scores: list[tuple[bool, float]] = []
+        dices = []
+        with torch.inference_mode(), self._autocast():
+            for index in chosen:
+                both = np.stack([pack.real[index][inner, inner], pack.fake[index][inner, inner]])
+                logits = self._network(self._normalised(both)).float().squeeze(1)
+                pooled = logits.flatten(1).topk(256 * 256 // PICTURE_FRACTION, dim=1).values.mean(dim=1)
+                scores += [(False, float(pooled[0])), (True, float(pooled[1]))]
+                marked = (logits > 0).cpu().numpy()
+                truth = pack.mask[index][inner, inner] > 0
+                dices += [
+                    float(not marked[0].any()),
+                    2 * (marked[1] & truth).sum() / max(1, marked[1].sum() + truth.sum()),
+                ]
+        self._network.load_state_dict(current)
+        self._network.train()
+        return _auc(scores), float(np.mean(dices))
+
+    def _stage(self) -> Stage:
+        step = self.progress.step
+        for stage in self._config.train.stages:
+            if step < stage.steps:
+                return stage
+            step -= stage.steps
+        return self._config.train.stages[-1]
+
+    def _step(self, stage: Stage) -> float:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self._learning_rate()
+        pixels, truth = self._batch(stage)
+        with self._autocast():
+            logits = self._network(self._normalised(pixels))
+        logits = logits.float().squeeze(1)
+        target = torch.from_numpy(truth).to(self._device)
+        loss = segmentation_loss(logits, target) + self._config.train.picture_loss * picture_loss(logits, target)
+        self._optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
+        self._optimizer.step()
+        # A short memory at first: the random start must not linger in the average.
+        decay = min(self._config.train.average, (1 + self.progress.step) / (10 + self.progress.step))
+        with torch.no_grad():
+            for key, value in self._network.state_dict().items():
+                if value.is_floating_point():
+                    self._average[key].lerp_(value, 1 - decay)
+                else:
+                    self._average[key].copy_(value)
+        return float(loss.detach())
+
+    def _learning_rate(self) -> float:
+        train, step = self._config.train, self.progress.step
+        if step < train.warmup_steps:
+            return train.learning_rate * (step + 1) / train.warmup_steps
+        share = (step - train.warmup_steps) / max(1, self.total_steps - train.warmup_steps)
+        return train.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
+
+    def _batch(self, stage: Stage) -> tuple[UInt8Array, FloatArray]:
+        """Real and fake patches of the same moment side by side: uint8 [2B, P, P, 3] and float32 [2B, P, P]."""
+        # Seeded by the step: a resumed run sees what an uninterrupted one would have seen.
+        random = np.random.default_rng([self._config.train.seed, self.progress.step])
+        patches = [self._draw(stage.patch, random) for _ in range(stage.pairs)]
+        pixels = np.stack([view for pair in patches for view in (pair.real, pair.fake)])
+        truth = np.stack([mask for pair in patches for mask in (np.zeros_like(pair.mask), pair.mask)])
+        return pixels, truth.astype(np.float32)
+
+    def _draw(self, patch: int, random: np.random.Generator) -> Patches:
+        packs = self._packs
+        blend = packs.pairs is None or (
+            packs.selfblend is not None and random.random() < self._config.train.selfblend_share
+        )
+        pack = packs.selfblend if blend else packs.pairs
+        assert pack is not None
+        index = int(random.integers(len(pack)))
+        return augment(
+            np.array(pack.real[index]), np.array(pack.fake[index]), np.array(pack.mask[index]), patch, random
+        )
+
+    def _normalised(self, pixels: UInt8Array) -> torch.Tensor:
+        spec = self.model.spec
+        batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float() / 255
+        mean = torch.tensor(spec.mean, device=self._device).view(1, 3, 1, 1)
+        std = torch.tensor(spec.std, device=self._device).view(1, 3, 1, 1)
+        return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
+
+    def _autocast(self) -> contextlib.AbstractContextManager[Any]:
+        # bfloat16 on both: its range needs no loss scaling.
+        return torch.autocast(self._device.type, dtype=torch.bfloat16)
+
+    def _save(self) -> None:
+        state = {
+            "schema": CHECKPOINT_SCHEMA,
+            "config": self._config.model_dump(mode="json"),
+            "network": self._network.state_dict(),
+            "average": self._average,
+            "optimizer": self._optimizer.state_dict(),
+            "progress": asdict(self.progress),
+        }
+        partial = self._checkpoint.with_suffix(".partial")
+        try:
+            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
+            torch.save(state, partial)
+            os.replace(partial, self._checkpoint)
+        except (OSError, RuntimeError) as error:
+            with contextlib.suppress(OSError):
+                partial.unlink(missing_ok=True)
+            raise OutputError(
+                str(self._checkpoint), f"the checkpoint cannot be written ({error})", "free space; the last one is kept"
+            ) from error
+
+    def _resume(self) -> None:
+        try:
+            state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
+            if state["schema"] != CHECKPOINT_SCHEMA or state["config"] != self._config.model_dump(mode="json"):
+                raise DataError(
+                    str(self._checkpoint),
+                    "made under another configuration",
+                    "give another run folder, or that configuration",
+                )
+            self._network.load_state_dict(state["network"])
+            self._average = state["average"]
+            self._optimizer.load_state_dict(state["optimizer"])
+            self.progress = Progress(**state["progress"])
+        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            raise DataError(
+                str(self._checkpoint), "damaged or of another network", "remove it to start again"
+            ) from error
+
+
+def patches_seen(config: TrainConfig) -> Iterator[tuple[int, int]]:
+    """(patch size, patches seen) of each stage: for the card."""
+    for stage in config.train.stages:
+        yield stage.patch, stage.steps * stage.pairs * 2
+
+
+def _auc(scores: list[tuple[bool, float]]) -> float:
+    fake = np.array([score for label, score in scores if label])
+    real = np.array([score for label, score in scores if not label])
+    return float((fake[:, None] > real).mean() + (fake[:, None] == real).mean() / 2)

@@ -1,0 +1,151 @@
+"""From a configuration to a detector's folder: prepare, train, calibrate, write down."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from streamguard.errors import DataError, OutputError
+from streamguard.models import Guard as GuardGraph
+from streamguard.models import LoadedModel, ModelSpec, save
+from streamguard.training.config import TrainConfig
+from streamguard.training.evaluation.calibrate import fit_platt
+from streamguard.training.evaluation.grid import MaskSample, threshold_grid
+from streamguard.training.evaluation.metrics import auc
+from streamguard.training.loop import Progress, Trainer, patches_seen
+from streamguard.training.pack import Pack
+from streamguard.types import FloatArray, UInt8Array
+from streamguard.verdict import raw_score
+
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a finished run says of itself.
+
+    Attributes:
+        spec: as written.
+        calibration_auc: frame AUC on the self-blends of held-out faces, 0..1.
+        thresholds: pixel threshold -> balanced accuracy of the frame rule there.
+    """
+
+    spec: ModelSpec
+    calibration_auc: float
+    thresholds: dict[float, float]
+
+
+def finish(config: TrainConfig, config_path: Path, trainer: Trainer, packs: Path, out: Path) -> Outcome:
+    """Calibrate the averaged weights on held-out self-blends and write the detector's folder.
+
+    Threshold and calibration come from faces that were neither trained on nor belong to the validation pairs: what
+    is reported on those stays untouched by tuning.
+
+    Raises:
+        DataError: there is no calibration pack.
+        OutputError: `out` cannot be written.
+    """
+    model = trainer.averaged()
+    samples = _judge(model, Pack(packs / "calibration"))
+    raw = np.array([raw_score(sample.probability) for sample in samples])
+    labels = np.array([sample.label for sample in samples])
+    platt = fit_platt(raw, labels)
+    grid = threshold_grid(samples, thresholds=THRESHOLDS, smallest=(model.spec.smallest_component,))
+    spec = replace(
+        model.spec,
+        name=config.name,
+        description=f"{config.network}: fake pixels of a face, trained on face-swap pairs and self-blended faces",
+        threshold=grid.best.threshold,
+        calibration_slope=round(platt.slope, 4),
+        calibration_offset=round(platt.offset, 4),
+    )
+    written = save(LoadedModel(spec, model.network), out)
+    outcome = Outcome(
+        written, auc(raw, labels) or 0.0, {row.threshold: round(row.balanced_accuracy, 4) for row in grid.rows}
+    )
+    try:
+        if config_path.resolve() != (out / "train.toml").resolve():
+            shutil.copyfile(config_path, out / "train.toml")
+        (out / "training.json").write_text(
+            json.dumps(_facts(config, trainer.progress, packs, outcome), indent=2) + "\n"
+        )
+        draw_curve(trainer.progress, out / "training_curve.png")
+    except OSError as error:
+        raise OutputError(str(out), f"cannot be written ({error.strerror})", "free space or choose another") from error
+    return outcome
+
+
+def draw_curve(progress: Progress, path: Path) -> None:
+    """Loss and validation over the steps, as a PNG."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), dpi=100, layout="constrained")
+    left = figure.subplots()
+    steps = np.array([step for step, _ in progress.losses])
+    losses = np.array([loss for _, loss in progress.losses])
+    window = max(1, min(25, len(losses) // 4))
+    smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+    left.plot(steps, losses, color="#bbbbbb", linewidth=0.6)
+    left.plot(steps[window - 1 :], smooth, color="#0072B2", label="training loss")
+    left.set_xlabel("step")
+    left.set_ylabel("loss: BCE - ln(DICE) + picture loss")
+    right = left.twinx()
+    if progress.validations:
+        at, aucs, dices = zip(*progress.validations, strict=True)
+        right.plot(at, aucs, color="#D55E00", marker="o", markersize=3, label="validation frame AUC")
+        right.plot(at, dices, color="#009E73", marker="s", markersize=3, label="validation Dice, both halves")
+    right.set_ylim(0, 1)
+    right.set_ylabel("validation persons")
+    lines = [*left.get_lines()[1:], *right.get_lines()]
+    left.legend(lines, [str(line.get_label()) for line in lines], loc="lower left", frameon=False)
+    left.spines["top"].set_visible(False)
+    right.spines["top"].set_visible(False)
+    figure.savefig(path)
+
+
+def _judge(model: LoadedModel, pack: Pack) -> list[MaskSample]:
+    graph = GuardGraph(model.spec, model.network).eval()
+    offset = (pack.real.shape[1] - model.spec.size) // 2
+    inner = slice(offset, offset + model.spec.size)
+    samples = []
+    with torch.inference_mode():
+        for index, entry in enumerate(pack.entries):
+            both = np.stack([pack.real[index][inner, inner], pack.fake[index][inner, inner]])
+            maps: FloatArray = graph(torch.from_numpy(both)).numpy()
+            for label, probability in zip((False, True), maps, strict=True):
+                samples.append(MaskSample(_quantised(probability), label, entry.clip))
+    if not samples:
+        raise DataError("calibration", "the pack is empty", "prepare the packs again")
+    return samples
+
+
+def _quantised(probability: FloatArray) -> UInt8Array:
+    return np.round(probability * 255).astype(np.uint8)
+
+
+def _facts(config: TrainConfig, progress: Progress, packs: Path, outcome: Outcome) -> dict[str, object]:
+    return {
+        "steps": progress.step,
+        "patches": [{"size": size, "seen": seen} for size, seen in patches_seen(config)],
+        "packs": {
+            name: _pack_facts(Pack(packs / name))
+            for name in ("pairs", "selfblend", "validation", "calibration")
+            if (packs / name / "index.json").is_file()
+        },
+        "validations": [
+            {"step": step, "frame_auc": round(value, 4), "dice_both_halves": round(dice, 4)}
+            for step, value, dice in progress.validations
+        ],
+        "calibration_auc": round(outcome.calibration_auc, 4),
+        "balanced_accuracy_by_threshold": outcome.thresholds,
+        "torch": torch.__version__,
+    }
+
+
+def _pack_facts(pack: Pack) -> dict[str, int]:
+    return {"triples": len(pack), "persons": len(pack.persons()), "files": len({entry.clip for entry in pack.entries})}

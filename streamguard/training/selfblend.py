@@ -1,0 +1,170 @@
+"""Self-blended fakes: one real face blended with an altered copy of itself.
+
+Method: Shiohara and Yamasaki, "Detecting Deepfakes with Self-Blended Images", CVPR 2022. Extended for streams: the
+altered copy may pass through a low resolution, as the output of a face-swap network does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from streamguard.types import FloatArray, UInt8Array
+
+BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+FAKE_FROM = 0.3
+"""Blend weight above which a pixel counts as fake."""
+
+
+@dataclass(frozen=True, slots=True)
+class SelfBlend:
+    """A pseudo-fake.
+
+    Attributes:
+        pixels: uint8 [H, W, 3] RGB.
+        mask: uint8 [H, W], 1 where fake.
+    """
+
+    pixels: UInt8Array
+    mask: UInt8Array
+
+
+def self_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generator) -> SelfBlend:
+    """Blend the face with an altered copy of itself.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        landmarks: float32 [5, 2] in pixels of `rgb` (eyes, nose, mouth corners).
+        random: decides everything; equal states give equal fakes.
+    """
+    eye_distance = float(np.linalg.norm(landmarks[1] - landmarks[0]))
+    inner, outer = rgb, rgb
+    # Which side is altered decides where the traces lie; both happen in real swaps, the inner far more often.
+    if random.random() < 0.75:
+        inner = _alter(inner, eye_distance, random)
+    else:
+        outer = _alter(outer, eye_distance, random)
+    inner = _shift(inner, random)
+    weight = _blend_weight(rgb.shape[:2], landmarks, random) * random.choice(BLEND_RATIOS)
+    blended = outer + (inner.astype(np.float32) - outer) * weight[..., None]
+    return SelfBlend(
+        np.clip(blended + 0.5, 0, 255).astype(np.uint8), (weight > FAKE_FROM * weight.max()).astype(np.uint8)
+    )
+
+
+def face_outline(landmarks: FloatArray, random: np.random.Generator | None = None) -> FloatArray:
+    """float32 [48, 2]: an oval from the brows to the chin, turned with the face.
+
+    With `random`, its proportions vary and it may cover only the lower or the upper face.
+    """
+    eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
+    down = mouth - eyes
+    height = float(np.linalg.norm(down)) + 1e-6
+    down = down / height
+    right = np.array([down[1], -down[0]], dtype=np.float32)
+    if float(right @ (landmarks[1] - landmarks[0])) < 0:
+        right = -right
+    width = max(float(np.linalg.norm(landmarks[1] - landmarks[0])), 0.7 * height)
+    top, bottom, side = -0.65, 1.75, 1.0
+    if random is not None:
+        top, bottom, side = (float(v + random.normal(0, s)) for v, s in ((top, 0.15), (bottom, 0.12), (side, 0.08)))
+        part = random.random()
+        if part < 0.12:
+            top = float(random.uniform(0.3, 0.55))
+        elif part < 0.2:
+            bottom = float(random.uniform(0.7, 1.0))
+    centre = eyes + down * height * (top + bottom) / 2
+    angles = np.linspace(0, 2 * math.pi, 48, endpoint=False)
+    x = np.cos(angles) * width * side
+    y = np.sin(angles) * height * (bottom - top) / 2
+    # A chin is narrower than a forehead.
+    x = x * np.where(y > 0, 1 - 0.22 * np.clip(y / (height * 1.2), 0, 1), 1)
+    return (centre + x[:, None] * right + y[:, None] * down).astype(np.float32)
+
+
+def _blend_weight(shape: tuple[int, ...], landmarks: FloatArray, random: np.random.Generator) -> FloatArray:
+    outline = face_outline(landmarks, random)
+    scale = float(np.ptp(outline[:, 1]))
+    # A few smooth waves along the outline: an elastic deformation without a full displacement field.
+    centre, angles = outline.mean(axis=0), np.linspace(0, 2 * math.pi, len(outline), endpoint=False)
+    wave = sum(random.normal(0, 0.035) * np.cos(k * angles + random.uniform(0, 2 * math.pi)) for k in (2, 3, 4, 5))
+    outline = centre + (outline - centre) * (1 + np.asarray(wave))[:, None]
+    mask = np.zeros(shape[:2], dtype=np.float32)
+    cv2.fillPoly(mask, [np.round(outline).astype(np.int32)], 1.0)
+    sigma = scale * float(random.uniform(0.008, 0.07))
+    soft = cv2.GaussianBlur(mask, (0, 0), max(sigma, 0.6))
+    if random.random() < 0.5:
+        # A second blur of the eroded mask gives the wide, flat feather of swap tools.
+        soft = cv2.GaussianBlur((soft > random.uniform(0.5, 0.9)).astype(np.float32), (0, 0), max(sigma, 0.6))
+    return np.asarray(soft, dtype=np.float32)
+
+
+def _alter(rgb: UInt8Array, eye_distance: float, random: np.random.Generator) -> UInt8Array:
+    picture = rgb
+    if random.random() < 0.8:
+        picture = _recolour(picture, random)
+    detail = random.random()
+    if detail < 0.45:
+        # What a swap network of 64 to 224 px leaves behind: its face is about 2.2 eye distances wide.
+        face_width = eye_distance * 2.2
+        factor = float(np.clip(random.uniform(48, 200) / face_width, 0.2, 0.95))
+        small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        how = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+        picture = np.asarray(cv2.resize(small, rgb.shape[1::-1], interpolation=how), dtype=np.uint8)
+    elif detail < 0.65:
+        sharp = picture.astype(np.float32)
+        sharp += (sharp - cv2.GaussianBlur(sharp, (0, 0), random.uniform(0.8, 2.0))) * random.uniform(0.3, 1.5)
+        picture = np.clip(sharp, 0, 255).astype(np.uint8)
+    elif detail < 0.85:
+        picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), random.uniform(0.6, 2.2)), dtype=np.uint8)
+    elif detail < 0.95:
+        picture = np.asarray(cv2.bilateralFilter(picture, 7, random.uniform(15, 45), 5), dtype=np.uint8)
+    return picture
+
+
+def _recolour(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
+    picture = rgb.astype(np.float32)
+    if random.random() < 0.6:
+        picture += random.uniform(-16, 16, size=3).astype(np.float32)
+    if random.random() < 0.6:
+        mean = picture.mean(axis=(0, 1))
+        picture = (picture - mean) * random.uniform(0.85, 1.15) + mean + random.uniform(-12, 12)
+    picture = np.clip(picture, 0, 255).astype(np.uint8)
+    if random.random() < 0.6:
+        hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(np.float32)
+        hsv[..., 0] = (hsv[..., 0] + random.uniform(-6, 6)) % 180
+        hsv[..., 1] *= random.uniform(0.75, 1.25)
+        picture = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+    return np.asarray(picture, dtype=np.uint8)
+
+
+def _shift(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
+    height, width = rgb.shape[:2]
+    zoom = random.uniform(0.96, 1.04)
+    dx, dy = random.uniform(-0.015, 0.015) * width, random.uniform(-0.015, 0.015) * height
+    matrix = np.array([[zoom, 0, (1 - zoom) * width / 2 + dx], [0, zoom, (1 - zoom) * height / 2 + dy]])
+    moved = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, dtype=np.uint8)
+
+
+def swap_like_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generator) -> SelfBlend:
+    """A blend as a face-swap tool leaves it: the whole inner face, from a low resolution, in a slightly other colour.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        landmarks: float32 [5, 2] in pixels of `rgb`.
+        random: decides colour and shift.
+    """
+    width = 2.2 * float(np.linalg.norm(landmarks[1] - landmarks[0]))
+    factor = min(0.9, 80 / width)
+    small = cv2.resize(_recolour(rgb, random), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    inner = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+    inner = _shift(np.asarray(inner, dtype=np.uint8), random)
+    outline = np.zeros(rgb.shape[:2], dtype=np.float32)
+    cv2.fillPoly(outline, [np.round(face_outline(landmarks)).astype(np.int32)], 1.0)
+    weight = cv2.GaussianBlur(outline, (0, 0), width * 0.03)
+    blended = rgb + (inner.astype(np.float32) - rgb) * weight[..., None]
+    return SelfBlend(np.clip(blended + 0.5, 0, 255).astype(np.uint8), (weight > FAKE_FROM).astype(np.uint8))

@@ -1,0 +1,222 @@
+"""The verdict on a whole file, and when in it the fakes are.
+
+Source of the rule: Preste, deepfake detection by segmentation (a video is fake when more than half of its
+frames are). The rule alone hides a short fake in a long file, so the fake intervals stand beside it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from streamguard.errors import ConfigError
+from streamguard.types import FaceVerdict, Verdict
+from streamguard.verdict.stream import StreamState
+
+Interval: TypeAlias = tuple[float, float]
+"""Media seconds of the first and the last fake frame of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSummary:
+    """What a file shows of one track.
+
+    Attributes:
+        track: the track id.
+        verdict: FAKE if more than half of its judged frames are fake, UNKNOWN with too few judged, else REAL.
+        share: fake frames among the judged ones, 0..1; None when none was judged.
+        judged, fake, unknown: frames; fake ones are judged ones too.
+        first, last: media seconds of its first and last frame.
+        score: mean calibrated fake probability of its judged frames, 0..1; None when none was judged.
+        fake_intervals: when the sliding vote held it for fake.
+    """
+
+    track: int
+    verdict: Verdict
+    share: float | None
+    judged: int
+    fake: int
+    unknown: int
+    first: float
+    last: float
+    score: float | None
+    fake_intervals: tuple[Interval, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileVerdict:
+    """What is said of a file.
+
+    Attributes:
+        verdict: FAKE if more than half of its judged frames are fake, UNKNOWN with too few judged, else REAL.
+        share: fake frames among the judged ones, 0..1; None when none was judged.
+        frames: frames pushed.
+        judged: frames with at least one judged face.
+        fake: frames with at least one fake face.
+        score: mean over the judged frames of their highest calibrated score, 0..1; None when none was judged.
+        tracks: by first appearance.
+        fake_intervals: the tracks' intervals, merged where they overlap or touch, in order.
+        contains_fake: the sliding vote opened somewhere, whatever the verdict on the whole.
+    """
+
+    verdict: Verdict
+    share: float | None
+    frames: int
+    judged: int
+    fake: int
+    score: float | None
+    tracks: tuple[TrackSummary, ...]
+    fake_intervals: tuple[Interval, ...]
+    contains_fake: bool
+
+
+@dataclass(slots=True)
+class _Count:
+    judged: int = 0
+    fake: int = 0
+    score_sum: float = 0.0
+
+    def add(self, fake: bool, score: float) -> None:
+        self.judged += 1
+        self.fake += fake
+        self.score_sum += score
+
+    @property
+    def share(self) -> float | None:
+        return self.fake / self.judged if self.judged else None
+
+    @property
+    def score(self) -> float | None:
+        return self.score_sum / self.judged if self.judged else None
+
+    def verdict(self, min_judged: int) -> Verdict:
+        if self.judged < min_judged:
+            return Verdict.UNKNOWN
+        return Verdict.FAKE if 2 * self.fake > self.judged else Verdict.REAL
+
+
+@dataclass(slots=True)
+class _Track:
+    first: float
+    last: float
+    count: _Count = field(default_factory=_Count)
+    unknown: int = 0
+    runs: list[Interval] = field(default_factory=list)
+    open: Interval | None = None
+
+    def intervals(self) -> tuple[Interval, ...]:
+        return merge([*self.runs, self.open] if self.open is not None else self.runs)
+
+
+class VideoTally:
+    """Counts a file's frames. Memory grows with the number of tracks and intervals, not with frames.
+
+    Args:
+        min_judged: judged frames below which nothing is said, at least 1.
+
+    Raises:
+        ConfigError: `min_judged` below 1.
+    """
+
+    def __init__(self, *, min_judged: int = 1) -> None:
+        if min_judged < 1:
+            raise ConfigError("video tally", f"min_judged {min_judged} is not at least 1", "Choose 1 or more")
+        self._min_judged = min_judged
+        self._tracks: dict[int, _Track] = {}
+        self._count = _Count()
+        self._frames = 0
+        self._time = -math.inf
+        self._opened = False
+
+    def push(self, verdicts: Sequence[FaceVerdict], state: StreamState) -> None:
+        """Counts one frame.
+
+        Args:
+            verdicts: one for each face in the frame.
+            state: what `StreamVote.push` returned for the same frame and verdicts.
+
+        Raises:
+            ValueError: the frame's time does not rise.
+        """
+        if not state.time > self._time:
+            raise ValueError(f"frame times rise strictly: {state.time} s came after {self._time} s")
+        self._time = state.time
+        self._frames += 1
+        self._transitions(state)
+        judged = [verdict for verdict in verdicts if verdict.state is not Verdict.UNKNOWN]
+        if judged:
+            fake = any(verdict.state is Verdict.FAKE for verdict in judged)
+            self._count.add(fake, max(verdict.score or 0.0 for verdict in judged))
+        for verdict in verdicts:
+            self._face(state.time, verdict)
+
+    def result(self) -> FileVerdict:
+        """What is said of the frames pushed so far; an open fake ends at its last fake frame."""
+        tracks = tuple(
+            TrackSummary(
+                track=number,
+                verdict=track.count.verdict(self._min_judged),
+                share=track.count.share,
+                judged=track.count.judged,
+                fake=track.count.fake,
+                unknown=track.unknown,
+                first=track.first,
+                last=track.last,
+                score=track.count.score,
+                fake_intervals=track.intervals(),
+            )
+            for number, track in self._tracks.items()
+        )
+        return FileVerdict(
+            verdict=self._count.verdict(self._min_judged),
+            share=self._count.share,
+            frames=self._frames,
+            judged=self._count.judged,
+            fake=self._count.fake,
+            score=self._count.score,
+            tracks=tracks,
+            fake_intervals=merge([run for track in tracks for run in track.fake_intervals]),
+            contains_fake=self._opened,
+        )
+
+    def _face(self, time: float, verdict: FaceVerdict) -> None:
+        track = self._tracks.setdefault(verdict.face.track, _Track(time, time))
+        track.last = time
+        if verdict.state is Verdict.UNKNOWN:
+            track.unknown += 1
+            return
+        fake = verdict.state is Verdict.FAKE
+        track.count.add(fake, verdict.score or 0.0)
+        if fake and track.open is not None:
+            track.open = (track.open[0], time)
+
+    def _transitions(self, state: StreamState) -> None:
+        for transition in state.transitions:
+            if transition.kind == "opened":
+                self._opened = True
+                # the vote opens late by half a window: the run began with the window's first fake frame
+                window = state.tracks[transition.track].fakes or (transition.time, transition.time)
+                track = self._tracks.setdefault(transition.track, _Track(state.time, state.time))
+                track.open = window
+            elif transition.kind == "closed":
+                closing = self._tracks.get(transition.track)
+                if closing is not None and closing.open is not None:
+                    closing.runs.append(closing.open)
+                    closing.open = None
+
+
+def merge(intervals: Sequence[Interval]) -> tuple[Interval, ...]:
+    """The union of intervals, in order, those that overlap or touch made one.
+
+    Args:
+        intervals: (start, end) with start <= end, in any order.
+    """
+    merged: list[Interval] = []
+    for start, end in sorted(intervals):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], end))
+        else:
+            merged.append((start, end))
+    return tuple(merged)
