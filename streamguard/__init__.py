@@ -10,9 +10,25 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_LAZY: dict[str, str] = {}
+_LAZY = {
+    "Event": "streamguard.types",
+    "EventKind": "streamguard.types",
+    "FaceVerdict": "streamguard.types",
+    "FileScan": "streamguard.pipeline.scan",
+    "Frame": "streamguard.types",
+    "FrameReport": "streamguard.pipeline.stream",
+    "Guard": "streamguard.pipeline.guard",
+    "OverlayRecorder": "streamguard.pipeline.recorder",
+    "StreamguardError": "streamguard.errors",
+    "Verdict": "streamguard.types",
+    "VoteSettings": "streamguard.verdict",
+    "WatchOptions": "streamguard.pipeline.guard",
+}
 
-__all__ = sorted(["__version__", *_LAZY])
+__all__ = [  # noqa: PLE0604 - the lazy names are resolved by __getattr__
+    "__version__",
+    *_LAZY,
+]
 
 
 def __getattr__(name: str) -> Any:

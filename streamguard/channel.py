@@ -14,7 +14,7 @@ from typing import Generic, Self, TypeVar
 T = TypeVar("T")
 
 
-class ChannelClosed(Exception):  # noqa: N818 - named like the errors of the tree
+class ChannelClosed(Exception):
     """The other side has closed the channel without giving an error."""
 
 

@@ -6,11 +6,11 @@ import asyncio
 import os
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.table import Table
@@ -18,8 +18,10 @@ from rich.table import Table
 from streamguard.cli.runner import console, notes, run
 
 if TYPE_CHECKING:
+    from streamguard.faces import Detections, FaceDetector
     from streamguard.inference import Engine
     from streamguard.models import LoadedModel
+    from streamguard.types import Picture
 
 T = TypeVar("T")
 WIDTH, HEIGHT, RATE = 1280, 720, 30.0
@@ -83,7 +85,7 @@ def _engines(loaded: list[LoadedModel], wanted: list[str] | None, seconds: float
         crops = np.resize(parity_crops(), (8, 256, 256, 3))
         # In turns, so that a noisy neighbour slows all alike.
         done: Counter[str] = Counter()
-        spent: Counter[str] = Counter()
+        spent: defaultdict[str, float] = defaultdict(float)
         for one in engines.values():
             one.infer(crops)
         while any(spent[name] < seconds for name in engines):
@@ -108,11 +110,11 @@ def _stages(path: Path, model: LoadedModel, annotated: Path) -> Table:
     from streamguard.pipeline.guard import choose, frame_rule, gate
     from streamguard.types import Frame, Mask
 
-    spent: Counter[str] = Counter()
+    spent: defaultdict[str, float] = defaultdict(float)
 
-    def timed(stage: str, work: Callable[[], T]) -> T:
+    def timed(stage: str, work: Callable[..., T], *arguments: Any) -> T:
         start = time.process_time()
-        result = work()
+        result = work(*arguments)
         spent[stage] += time.process_time() - start
         return result
 
@@ -122,21 +124,22 @@ def _stages(path: Path, model: LoadedModel, annotated: Path) -> Table:
     frames = 0
     with open_source(str(path)) as source, Mp4Writer(annotated, source.width, source.height, RATE) as writer:
         decoded = iter(source)
-        while (item := timed("decode", lambda: next(decoded, None))) is not None:
+        while (item := timed("decode", next, decoded, None)) is not None:
             frame = Frame("bench", 0, item.index, item.time, time.monotonic(), item.picture)
             before = spent["detect"]
             start = time.process_time()
             found = finder.find(frame)
             rest = time.process_time() - start - (spent["detect"] - before)
             cut = min(rest, found.seconds["crop"])
-            spent.update({"track": rest - cut, "crop": cut})
+            spent["track"] += rest - cut
+            spent["crop"] += cut
             verdicts = []
             for crop in found.crops:
-                probability = timed("infer", lambda crop=crop: engine.infer(crop.pixels[None]))[0]
-                verdicts.append(timed("rule", lambda crop=crop, p=probability: rule.judge(Mask(crop, p))))
+                probability = timed("infer", engine.infer, crop.pixels[None])[0]
+                verdicts.append(timed("rule", rule.judge, Mask(crop, probability)))
             items = [OverlayItem(v.face, v.state, v.reason, v.score, None, v.mask, rule.threshold) for v in verdicts]
-            painted = timed("overlay", lambda items=items, item=item: paint(item.picture, items))
-            timed("encode", lambda painted=painted, item=item: writer.write(painted, item.time))
+            painted = timed("overlay", paint, item.picture, items)
+            timed("encode", writer.write, painted, item.time)
             frames += 1
         timed("encode", writer.close)
         title = f"CPU time per frame, {source.width}x{source.height}, every frame judged by {model.spec.name}"
@@ -150,20 +153,21 @@ def _stages(path: Path, model: LoadedModel, annotated: Path) -> Table:
         table.add_row(stage, f"{spent[stage] / frames * 1e3:.2f}", f"{spent[stage] / total:.0%}")
     table.add_row("all", f"{total / frames * 1e3:.2f}", "100%", style="bold")
     judging = total - spent["overlay"] - spent["encode"]
-    table.caption = f"without overlay and encode {judging / frames * 1e3:.2f} ms; the detector runs every {finder.detect_every}th frame"
+    every = finder.detect_every
+    table.caption = f"without overlay and encode {judging / frames * 1e3:.2f} ms; a detection every {every} frames"
     return table
 
 
 class _Timed:
     """A face detector whose CPU time is counted."""
 
-    def __init__(self, detector: object, spent: Counter[str]) -> None:
+    def __init__(self, detector: FaceDetector, spent: defaultdict[str, float]) -> None:
         self._detector, self._spent = detector, spent
 
-    def detect(self, picture: object) -> object:
+    def detect(self, picture: Picture) -> Detections:
         """As the detector inside."""
         start = time.process_time()
-        found = self._detector.detect(picture)  # type: ignore[attr-defined]
+        found = self._detector.detect(picture)
         self._spent["detect"] += time.process_time() - start
         return found
 

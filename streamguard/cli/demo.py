@@ -19,6 +19,7 @@ from streamguard.cli.scan import STYLES
 from streamguard.types import Event, Verdict
 
 if TYPE_CHECKING:
+    from streamguard.pipeline.guard import Guard
     from streamguard.pipeline.recorder import OverlayRecorder
     from streamguard.pipeline.stream import FrameReport
     from streamguard.types import UInt8Array
@@ -89,13 +90,11 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
 
 
 async def _play(
-    guard: object, url: str, seconds: float, recorder: OverlayRecorder
+    guard: Guard, url: str, seconds: float, recorder: OverlayRecorder
 ) -> tuple[list[Moment], list[tuple[float, UInt8Array]]]:
     """Watch at the clip's own rate, as a live stream: newest frame only."""
     from streamguard.media import rgb_of
-    from streamguard.pipeline.guard import Guard
 
-    assert isinstance(guard, Guard)
     moments: list[Moment] = []
     sheet: list[tuple[float, UInt8Array]] = []
     due = 0.4

@@ -32,7 +32,7 @@ def doctor() -> None:
     console.print(table)
     table, chosen = _engines()
     console.print(table)
-    if chosen is not None and chosen.compiled:
+    if loaded and chosen is not None and chosen.compiled:
         kept = _table(f"compiled for {chosen.name}")
         for spec in loaded:
             kept.add_row(spec.name, escape(_compiled(chosen, spec)))

@@ -7,7 +7,6 @@ import contextlib
 import json
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -74,17 +73,12 @@ async def _watch(
             JsonLines() if jsonl else stack.enter_context(Screen(f"{guard.spec.name} on {guard.engine.name}"))
         )
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), aclosing(_items(guard, url, options)) as items:
+            async with asyncio.timeout(seconds), aclosing(guard.watch(url, options=options)) as items:
                 async for item in items:
                     show.add(item)
                     if recorder is not None and not isinstance(item, Event):
                         await recorder.write(item)
     return 0
-
-
-def _items(guard: Any, url: str, options: Any) -> AsyncIterator[Any]:
-    items: AsyncIterator[Any] = guard.watch(url, options=options)
-    return items
 
 
 class JsonLines:

@@ -13,10 +13,7 @@ from streamguard.types import Float64Array, FloatArray, Picture, UInt8Array
 
 def thumbnail(picture: Picture, width: int, height: int) -> UInt8Array:
     """The whole picture, resized, as uint8 [height, width, 3] RGB."""
-    planes = [
-        cv2.resize(plane, (width, height), interpolation=cv2.INTER_AREA if plane.shape[1] > width else cv2.INTER_LINEAR)
-        for plane in (picture.y, picture.u, picture.v)
-    ]
+    planes = [_scaled(plane, width, height) for plane in (picture.y, picture.u, picture.v)]
     return _to_rgb(planes, picture)
 
 
@@ -47,10 +44,13 @@ def _resized(plane: UInt8Array, x: int, y: int, side: int, size: int) -> UInt8Ar
     part = plane[top:bottom, left:right]
     borders = (max(top - y, 0), max(y + side - bottom, 0), max(left - x, 0), max(x + side - right, 0))
     if any(borders):
-        part = cv2.copyMakeBorder(part, *borders, borderType=cv2.BORDER_REPLICATE)
-    shrinking = part.shape[0] > size
-    resized = cv2.resize(part, (size, size), interpolation=cv2.INTER_AREA if shrinking else cv2.INTER_LINEAR)
-    return np.asarray(resized, dtype=np.uint8)
+        part = np.asarray(cv2.copyMakeBorder(part, *borders, borderType=cv2.BORDER_REPLICATE), dtype=np.uint8)
+    return _scaled(part, size, size)
+
+
+def _scaled(plane: UInt8Array, width: int, height: int) -> UInt8Array:
+    how = cv2.INTER_AREA if plane.shape[1] > width else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(plane, (width, height), interpolation=how), dtype=np.uint8)
 
 
 def _to_rgb(planes: list[UInt8Array], picture: Picture) -> UInt8Array:

@@ -116,9 +116,10 @@ def _follow(face: Tracked, before: UInt8Array, after: UInt8Array, zoom: float) -
     x0, y0, x1, y1 = (value / zoom for value in face.box)
     xs, ys = np.linspace(x0, x1, GRID + 2)[1:-1], np.linspace(y0, y1, GRID + 2)[1:-1]
     points = np.stack(np.meshgrid(xs, ys), axis=-1).reshape(-1, 1, 2).astype(np.float32)
+    flow: Any = cv2.calcOpticalFlowPyrLK
     options: dict[str, Any] = {"winSize": (15, 15), "maxLevel": 2}
-    ahead, found, _ = cv2.calcOpticalFlowPyrLK(before, after, points, None, **options)  # type: ignore[call-overload]
-    back, returned, _ = cv2.calcOpticalFlowPyrLK(after, before, ahead, None, **options)
+    ahead, found, _ = flow(before, after, points, None, **options)
+    back, returned, _ = flow(after, before, ahead, None, **options)
     trip = np.linalg.norm(back - points, axis=2).ravel()
     good = (found.ravel() == 1) & (returned.ravel() == 1) & (trip < LARGEST_ROUND_TRIP)
     if int(good.sum()) < LEAST_POINTS:

@@ -10,7 +10,6 @@ THROUGHPUT wants several requests in flight and would make a single stream wait 
 from __future__ import annotations
 
 import copy
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,26 @@ from streamguard.inference import hardware
 from streamguard.inference.engine import EngineOptions, Precision, Probe, check_crops, foreign_errors, to_bytes
 from streamguard.inference.export import export_guard, quiet
 from streamguard.models import Guard, LoadedModel
+from streamguard.openvino_runtime import core, openvino
 from streamguard.types import UInt8Array
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
-@cache
-def _core() -> Any:
-    import openvino
-
-    return openvino.Core()
-
-
 def capabilities() -> tuple[str, ...]:
     """What the CPU computes natively, in OpenVINO's words: FP32, BF16, INT8 and so on."""
-    return tuple(_core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+    return tuple(core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"))
+
+
+def _convert(program: torch.export.ExportedProgram) -> Any:
+    # `openvino.convert_model` does this too, and reports each use to its makers.
+    from openvino.frontend import FrontEndManager
+    from openvino.frontend.pytorch.fx_decoder import TorchFXPythonDecoder
+
+    frontend = FrontEndManager().load_by_framework("pytorch")
+    # The frontend borrows the decoder: it has to outlive the conversion.
+    decoder = TorchFXPythonDecoder.from_exported_program(program)
+    return frontend.convert(frontend.load(decoder))
 
 
 def choose_precision(options: EngineOptions, native: tuple[str, ...]) -> Precision:
@@ -117,15 +121,14 @@ class OpenVinoFactory:
         Raises:
             EngineFailed: the network cannot be converted.
         """
-        import openvino
-
+        library = openvino()
         size = model.spec.size
         guard = Guard(model.spec, copy.deepcopy(model.network)).eval()
         with foreign_errors(self.name, "converting the network"), quiet():
-            graph = openvino.convert_model(export_guard(guard, size, max(options.max_batch, 2)))
-            graph.reshape({0: openvino.PartialShape([-1, size, size, 3])})
+            graph = _convert(export_guard(guard, size, max(options.max_batch, 2)))
+            graph.reshape({0: library.PartialShape([-1, size, size, 3])})
             # Half-precision storage would round weights that were never half: parity is checked on these files.
-            openvino.save_model(graph, folder / "model.xml", compress_to_fp16=False)
+            library.save_model(graph, folder / "model.xml", compress_to_fp16=False)
 
     def load(self, model: LoadedModel, options: EngineOptions, folder: Path) -> OpenVinoEngine:
         """The engine of the files in `folder`.
@@ -139,5 +142,5 @@ class OpenVinoFactory:
         if options.threads is not None:
             config["INFERENCE_NUM_THREADS"] = options.threads
         with foreign_errors(self.name, "loading the compiled network"):
-            compiled = _core().compile_model(_core().read_model(folder / "model.xml"), "CPU", config)
+            compiled = core().compile_model(core().read_model(folder / "model.xml"), "CPU", config)
             return OpenVinoEngine(compiled, precision, model.spec.size, options.max_batch)

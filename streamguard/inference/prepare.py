@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from streamguard.errors import EngineFailed
 from streamguard.inference.cache import EngineCache, Manifest, describe
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions, foreign_errors
 from streamguard.inference.parity import Parity, ParityBar, check_parity, parity_crops
@@ -90,7 +92,9 @@ def prepare(
     with store.locked(kept):
         manifest = None if force else store.find(kept, spec, factory.name, traits)
         if manifest is not None and not manifest.parity.shortfalls(bar):
-            return Prepared(_load(factory, model, options, kept), manifest, kept, compiled_now=False)
+            # Whole files may still not load, after a driver's update for example: they are made again.
+            with contextlib.suppress(EngineFailed):
+                return Prepared(_load(factory, model, options, kept), manifest, kept, compiled_now=False)
         with store.staging(kept) as staged:
             engine, parity = _compile(factory, model, options, staged, verify)
             try:

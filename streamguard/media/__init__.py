@@ -4,13 +4,14 @@ from streamguard.media.address import SourceOptions
 from streamguard.media.encoder import Mp4Writer
 from streamguard.media.picture import frame_of, picture_from_rgb, picture_of, rgb_of
 from streamguard.media.reader import FrameReader
-from streamguard.media.recode import recode
+from streamguard.media.recode import Codec, recode
 from streamguard.media.source import DecodedFrame, VideoSource, open_source
 from streamguard.media.supervisor import Backoff, Down, SourceItem, SourceSupervisor, Up
 from streamguard.media.timestamps import TimestampRepair
 
 __all__ = [
     "Backoff",
+    "Codec",
     "DecodedFrame",
     "Down",
     "FrameReader",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -119,7 +119,7 @@ class Guard:
 
     async def watch(
         self, url: str, *, name: str = "", live: bool | None = None, options: WatchOptions = WatchOptions()
-    ) -> AsyncIterator[FrameReport | Event]:
+    ) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events of a stream or file, until it ends or the iterator is closed.
 
         Args:
@@ -133,10 +133,12 @@ class Guard:
         """
         name = name or redact(url)
         waiting = options.wait_for_source
-        async with SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting) as source:
-            async with aclosing(self.pipeline(source, name, options).run()) as items:
-                async for item in items:
-                    yield item
+        async with (
+            SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting) as source,
+            aclosing(self.pipeline(source, name, options).run()) as items,
+        ):
+            async for item in items:
+                yield item
 
 
 def choose(model: LoadedModel, engine: str | None = None) -> Selected:

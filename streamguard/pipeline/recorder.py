@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,7 @@ class OverlayRecorder:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="overlay")
         self._writer: Mp4Writer | None = None
         self._offset, self._epoch, self._last = 0.0, 0, 0.0
-        self.cpu_seconds: Counter[str] = Counter()
+        self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
         """CPU seconds of `overlay` and `encode`."""
 
     async def __aenter__(self) -> Self:
@@ -91,7 +91,8 @@ class OverlayRecorder:
             self._epoch, self._offset = report.frame.epoch, self._last + 1 / 30
         self._last = self._offset + report.frame.time
         self._writer.write(picture, self._last)
-        self.cpu_seconds.update({"overlay": painted - start, "encode": time.thread_time() - painted})
+        self.cpu_seconds["overlay"] += painted - start
+        self.cpu_seconds["encode"] += time.thread_time() - painted
 
     def _finish(self, keep: bool) -> None:
         if self._writer is not None:

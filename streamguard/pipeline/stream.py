@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections import defaultdict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -93,11 +93,11 @@ class StreamPipeline:
         self._rule, self._vote, self._executor = rule, vote, executor
         self._queue: asyncio.Queue[_Pending | Up | Down | None] = asyncio.Queue(maxsize=max(1, in_flight))
         self._epoch, self._time, self._degraded = 0, 0.0, False
-        self.cpu_seconds: Counter[str] = Counter()
+        self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
         """CPU seconds by stage: detect, track, crop, rule (decode and infer are counted by their owners)."""
         self.frames = 0
 
-    async def run(self) -> AsyncIterator[FrameReport | Event]:
+    async def run(self) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events until the source ends.
 
         Raises:
@@ -155,7 +155,8 @@ class StreamPipeline:
 
     async def _judged(self, pending: _Pending) -> tuple[FrameReport, str]:
         found, failure = pending.found, ""
-        self.cpu_seconds.update(found.seconds)
+        for stage, seconds in found.seconds.items():
+            self.cpu_seconds[stage] += seconds
         verdicts = [unjudged(face, face.unjudged) for face in found.unjudged if face.unjudged]
         if pending.masks is not None:
             try:

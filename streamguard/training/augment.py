@@ -70,17 +70,15 @@ def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, ra
         random: decides everything.
     """
     matrix = _geometry(real.shape[0], patch, random)
-    how, border = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC])), cv2.BORDER_REFLECT_101
-    views = [cv2.warpAffine(rgb, matrix, (patch, patch), flags=how, borderMode=border) for rgb in (real, fake)]
-    truth = cv2.warpAffine(mask, matrix, (patch, patch), flags=cv2.INTER_NEAREST, borderMode=border)
+    how = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+    views = [_warped(rgb, matrix, patch, how) for rgb in (real, fake)]
+    truth = _warped(mask, matrix, patch, cv2.INTER_NEAREST)
     shared = _levels(random, 0.2)
     views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.06)) for view in views]
     views = _degrade(views, random)
     if random.random() < 0.15:
         _hide_region(views, truth, random)
-    return Patches(
-        np.asarray(views[0], dtype=np.uint8), np.asarray(views[1], dtype=np.uint8), np.asarray(truth, dtype=np.uint8)
-    )
+    return Patches(views[0], views[1], truth)
 
 
 def _geometry(size: int, patch: int, random: np.random.Generator) -> Float64Array:
@@ -95,6 +93,11 @@ def _geometry(size: int, patch: int, random: np.random.Generator) -> Float64Arra
     centre = size / 2 + random.uniform(-reach, reach, size=2)
     offset = np.array([patch / 2, patch / 2]) - linear @ centre
     return np.concatenate([linear, offset[:, None]], axis=1)
+
+
+def _warped(picture: UInt8Array, matrix: Float64Array, patch: int, how: int) -> UInt8Array:
+    warped = cv2.warpAffine(picture, matrix, (patch, patch), flags=how, borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(warped, dtype=np.uint8)
 
 
 def _levels(random: np.random.Generator, strength: float) -> UInt8Array:
@@ -116,14 +119,11 @@ def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8
         factor = random.uniform(0.6, 0.95)
         small = max(24, round(side * factor))
         back = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
-        views = [
-            cv2.resize(cv2.resize(view, (small, small), interpolation=cv2.INTER_AREA), (side, side), interpolation=back)
-            for view in views
-        ]
+        views = [_resized(_resized(view, small, cv2.INTER_AREA), side, back) for view in views]
     kind = random.random()
     if kind < 0.05:
         sigma = random.uniform(0.3, 0.8)
-        views = [cv2.GaussianBlur(view, (0, 0), sigma) for view in views]
+        views = [np.asarray(cv2.GaussianBlur(view, (0, 0), sigma), dtype=np.uint8) for view in views]
     elif kind < 0.15:
         strength = random.uniform(1, 4)
         noise = random.normal(0, strength, size=(side, side, 1)).astype(np.float32)
@@ -133,14 +133,24 @@ def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8
         ]
     if random.random() < 0.25:
         quality = int(random.integers(60, 97))
-        views = [_jpeg(view, quality) for view in views]
-    return [np.asarray(view, dtype=np.uint8) for view in views]
+        views = [jpeg(view, quality) for view in views]
+    return views
 
 
-def _jpeg(view: UInt8Array, quality: int) -> UInt8Array:
-    # Channel order is irrelevant to the damage as long as luma stays luma: swap in and out.
-    _, data = cv2.imencode(".jpg", view[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+def _resized(view: UInt8Array, side: int, how: int) -> UInt8Array:
+    return np.asarray(cv2.resize(view, (side, side), interpolation=how), dtype=np.uint8)
+
+
+def jpeg(rgb: UInt8Array, quality: int) -> UInt8Array:
+    """The picture after JPEG compression.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        quality: 1..100.
+    """
+    _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
+    return np.asarray(decoded, dtype=np.uint8)
 
 
 def _hide_region(views: list[UInt8Array], truth: UInt8Array, random: np.random.Generator) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -14,8 +15,9 @@ from streamguard.errors import DataError, MediaError, SourceError
 from streamguard.faces.crop import CropSquare, crop_square
 from streamguard.faces.detector import CenterFaceDetector, Detections, FaceDetector
 from streamguard.faces.region import square
-from streamguard.media import open_source, picture_from_rgb, recode, rgb_of
+from streamguard.media import Codec, open_source, picture_from_rgb, recode, rgb_of
 from streamguard.models import CROP_MARGIN
+from streamguard.training.augment import jpeg
 from streamguard.training.config import TrainConfig
 from streamguard.training.pack import PACK_SIZE, Triple, write_pack
 from streamguard.training.selfblend import self_blend
@@ -23,6 +25,9 @@ from streamguard.training.truth import pair_truth
 from streamguard.types import Picture, UInt8Array
 
 PACK_MARGIN = CROP_MARGIN * PACK_SIZE / 256
+PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+MOST_PER_FILE = 400
+"""Triples taken of one clip, so that a long one does not drown the others."""
 CHUNK = 60
 """Frames recoded at a time: bounds memory on long clips."""
 
@@ -133,7 +138,7 @@ def prepare(
             for done, index in enumerate(order):
                 advance(name, done, len(files))
                 try:
-                    yield from make(*files[index])
+                    yield from islice(make(*files[index]), MOST_PER_FILE)
                 except (MediaError, SourceError) as error:
                     skipped(str(error))
             advance(name, len(files), len(files))
@@ -197,12 +202,12 @@ class TripleMaker:
             self._skipped(f"{path}: no face found")
 
     def _pictures(self, path: Path, variant: int) -> Iterator[Picture]:
-        if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"}:
-            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR)
+        if path.suffix.lower() in PICTURES:
+            pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
             if pixels is None:
                 self._skipped(f"{path}: not a readable picture")
                 return
-            yield picture_from_rgb(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+            yield picture_from_rgb(np.asarray(pixels, dtype=np.uint8))
         else:
             stride, pairs = self._config.prepare.video_stride, self._config.data.pairs
             paired = bool(pairs) and path.parent.name == Path(pairs).name
@@ -250,15 +255,21 @@ def _resend(pictures: list[Picture], rate: float, random: np.random.Generator) -
     small = [_resized(picture, width, height) for picture in pictures]
     # About 250 kbit/s to 2 Mbit/s at 640x360.
     bits = float(np.exp(random.uniform(np.log(0.04), np.log(0.3)))) * width * height * rate
-    sent = recode(small, codec=str(random.choice(["h264", "h264", "vp8", "mpeg4"])), rate=rate, bit_rate=round(bits))
+    sent = recode(small, codec=_codec(random), rate=rate, bit_rate=round(bits))
     return [_resized(picture, pictures[0].width, pictures[0].height) for picture in sent]
+
+
+def _codec(random: np.random.Generator) -> Codec:
+    choices: tuple[Codec, ...] = ("h264", "h264", "vp8", "mpeg4")
+    return choices[int(random.integers(len(choices)))]
 
 
 def _resized(picture: Picture, width: int, height: int) -> Picture:
     how = cv2.INTER_AREA if width < picture.width else cv2.INTER_CUBIC
-    y = cv2.resize(picture.y, (width, height), interpolation=how)
-    u, v = (cv2.resize(p, ((width + 1) // 2, (height + 1) // 2), interpolation=how) for p in (picture.u, picture.v))
-    return Picture(y, u, v, picture.matrix, picture.full_range)  # type: ignore[arg-type]
+    half = ((width + 1) // 2, (height + 1) // 2)
+    planes = ((picture.y, (width, height)), (picture.u, half), (picture.v, half))
+    y, u, v = (np.asarray(cv2.resize(p, size, interpolation=how), dtype=np.uint8) for p, size in planes)
+    return Picture(y, u, v, picture.matrix, picture.full_range)
 
 
 def _send_together(real: UInt8Array, fake: UInt8Array, random: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
@@ -270,25 +281,19 @@ def _send_together(real: UInt8Array, fake: UInt8Array, random: np.random.Generat
     tile = np.concatenate(both, axis=1)
     chain = random.random()
     if chain < 0.55:
-        codec = str(random.choice(["h264", "h264", "mpeg4", "vp8"]))
+        codec = _codec(random)
         bits = float(np.exp(random.uniform(np.log(0.06), np.log(0.5)))) * size * size * 2 * 30
         picture = picture_from_rgb(tile)
         tile = rgb_of(recode([picture] * 3, codec=codec, rate=30.0, bit_rate=round(bits))[-1])
     elif chain < 0.85:
-        tile = _jpeg(tile, int(random.integers(50, 96)))
+        tile = jpeg(tile, int(random.integers(50, 96)))
     large = cv2.resize(tile, (2 * PACK_SIZE, PACK_SIZE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large[:, :PACK_SIZE], dtype=np.uint8), np.asarray(large[:, PACK_SIZE:], dtype=np.uint8)
 
 
-def _jpeg(rgb: UInt8Array, quality: int) -> UInt8Array:
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-
-
 def _capacity(files: list[tuple[Path, int]]) -> int:
-    """A generous bound: memory-mapped files are sparse, unused rows take no space."""
-    return sum(1 if path.suffix.lower() in {".jpg", ".jpeg", ".png", ".webp"} else 400 for path, _ in files)
+    """A bound: memory-mapped files are sparse, unused rows take no space."""
+    return sum(1 if path.suffix.lower() in PICTURES else MOST_PER_FILE for path, _ in files)
 
 
 def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:

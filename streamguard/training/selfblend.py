@@ -82,7 +82,8 @@ def face_outline(landmarks: FloatArray, random: np.random.Generator | None = Non
     y = np.sin(angles) * height * (bottom - top) / 2
     # A chin is narrower than a forehead.
     x = x * np.where(y > 0, 1 - 0.22 * np.clip(y / (height * 1.2), 0, 1), 1)
-    return (centre + x[:, None] * right + y[:, None] * down).astype(np.float32)
+    outline: FloatArray = (centre + x[:, None] * right + y[:, None] * down).astype(np.float32)
+    return outline
 
 
 def _blend_weight(shape: tuple[int, ...], landmarks: FloatArray, random: np.random.Generator) -> FloatArray:
@@ -165,6 +166,6 @@ def swap_like_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Ge
     inner = _shift(np.asarray(inner, dtype=np.uint8), random)
     outline = np.zeros(rgb.shape[:2], dtype=np.float32)
     cv2.fillPoly(outline, [np.round(face_outline(landmarks)).astype(np.int32)], 1.0)
-    weight = cv2.GaussianBlur(outline, (0, 0), width * 0.03)
+    weight = np.asarray(cv2.GaussianBlur(outline, (0, 0), width * 0.03), dtype=np.float32)
     blended = rgb + (inner.astype(np.float32) - rgb) * weight[..., None]
     return SelfBlend(np.clip(blended + 0.5, 0, 255).astype(np.uint8), (weight > FAKE_FROM).astype(np.uint8))

@@ -55,6 +55,7 @@ class Factory:
     version: str = "1"
     kind: type[TorchEngine] = Copied
     compiles: int = 0
+    unloadable: int = 0
     made: list[Wrapper] = field(default_factory=list)
     during: object = None
 
@@ -74,6 +75,9 @@ class Factory:
 
     def load(self, model: LoadedModel, options: EngineOptions, folder: Path) -> Wrapper:
         assert (folder / "part" / "model.bin").read_bytes() == b"weights"
+        self.unloadable -= 1
+        if self.unloadable >= 0:
+            raise RuntimeError("the driver is another one")
         self.made.append(Wrapper(self.kind(model, EngineOptions(max_batch=4))))
         return self.made[-1]
 
@@ -177,6 +181,13 @@ def test_a_failed_compilation_leaves_the_old_one(model: LoadedModel, cache: Engi
     assert read_manifest(folder) == before
     factory.during = None
     assert not ready(factory, model, cache).compiled_now
+
+
+def test_whole_files_that_do_not_load_are_compiled_over(model: LoadedModel, cache: EngineCache) -> None:
+    factory = Factory()
+    ready(factory, model, cache)
+    factory.unloadable = 1
+    assert ready(factory, model, cache).compiled_now
 
 
 def test_what_a_killed_process_left_is_swept(model: LoadedModel, cache: EngineCache) -> None:

@@ -107,7 +107,7 @@ def test_a_frozen_source_times_out(video: Path) -> None:
 def test_a_stream_that_ends(video: Path) -> None:
     with RtspServer(video, loop=False) as server, open_source(server.url, FAST) as source:
         frames: deque[DecodedFrame] = deque()
-        with pytest.raises((SourceEnded, SourceTimeout)):
+        with pytest.raises(SourceEnded):
             frames.extend(source)
         assert len(frames) >= 45
 
@@ -117,7 +117,7 @@ def test_a_server_that_dies(video: Path) -> None:
         frames = iter(source)
         next(frames)
         server.kill()
-        with pytest.raises((SourceEnded, SourceTimeout)) as caught:
+        with pytest.raises(SourceEnded) as caught:
             list(frames)
         assert caught.value.retryable
 

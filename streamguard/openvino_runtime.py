@@ -1,0 +1,42 @@
+"""The one door to OpenVINO: without its usage reports.
+
+Importing `openvino` imports its conversion tools, which report to their makers over the network and leave a client id
+in the home folder unless the package `openvino_telemetry` is missing. A guard over people's faces speaks to nobody it
+was not told to, so that package is hidden while `openvino` is imported. Import `openvino` through here only.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from typing import Any
+
+_REPORTER = "openvino_telemetry"
+
+
+@cache
+def openvino() -> Any:
+    """The module `openvino`.
+
+    Raises:
+        ImportError: it is not installed, or does not load here.
+    """
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == _REPORTER}
+    # None makes its import fail, which the tools take for "not installed".
+    sys.modules[_REPORTER] = None  # type: ignore[assignment]
+    try:
+        import openvino as module
+    finally:
+        del sys.modules[_REPORTER]
+        sys.modules.update(hidden)
+    return module
+
+
+@cache
+def core() -> Any:
+    """The process's `openvino.Core`: devices are looked up once.
+
+    Raises:
+        ImportError: OpenVINO is not installed, or does not load here.
+    """
+    return openvino().Core()
