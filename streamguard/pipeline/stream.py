@@ -112,8 +112,9 @@ class StreamPipeline:
                 elif isinstance(item, Down):
                     for event in self._end_epoch():
                         yield event
-                    detail = f"{item.error} Next try in {item.retry_in:.1f} s."
-                    yield self._event(EventKind.STREAM_DOWN, detail=detail)
+                    # The attempts that fail after it are no news.
+                    if item.attempt == 1:
+                        yield self._event(EventKind.STREAM_DOWN, detail=str(item.error))
                 else:
                     report, failure = await self._judged(item)
                     if failure:
