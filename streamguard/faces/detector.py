@@ -18,6 +18,7 @@ import numpy as np
 
 from streamguard.errors import EngineUnavailable
 from streamguard.faces.region import thumbnail
+from streamguard.openvino_runtime import core, openvino
 from streamguard.types import FloatArray, Picture
 
 STRIDE = 4
@@ -91,21 +92,17 @@ class CenterFaceDetector:
 
     def _request(self, width: int, height: int) -> Any:
         if (width, height) not in self._compiled:
-            import openvino
-            from openvino import Layout, Type
-            from openvino.preprocess import PrePostProcessor
-
-            core = openvino.Core()
-            network = core.read_model(self._file)
+            runtime, device = openvino(), core()
+            network = device.read_model(self._file)
             network.reshape([1, 3, height, width])
-            steps = PrePostProcessor(network)
-            steps.input().tensor().set_element_type(Type.u8).set_layout(Layout("NHWC"))
-            steps.input().model().set_layout(Layout("NCHW"))
-            steps.input().preprocess().convert_element_type(Type.f32)
+            steps = runtime.preprocess.PrePostProcessor(network)
+            steps.input().tensor().set_element_type(runtime.Type.u8).set_layout(runtime.Layout("NHWC"))
+            steps.input().model().set_layout(runtime.Layout("NCHW"))
+            steps.input().preprocess().convert_element_type(runtime.Type.f32)
             options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
             if self._threads:
                 options["INFERENCE_NUM_THREADS"] = self._threads
-            compiled = core.compile_model(steps.build(), "CPU", options)
+            compiled = device.compile_model(steps.build(), "CPU", options)
             self._compiled[width, height] = compiled.create_infer_request()
         return self._compiled[width, height]
 
