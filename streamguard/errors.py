@@ -8,29 +8,31 @@ from __future__ import annotations
 
 import re
 from typing import ClassVar
-from urllib.parse import urlsplit, urlunsplit
 
-_SECRET_QUERY = re.compile(r"(?i)((?:^|&)(?:token|key|password|passwd|pwd|secret|signature|sig|auth)=)[^&]*")
+_SECRET_QUERY = re.compile(r"(?i)([?&;](?:[a-z_.-]*(?:token|key|pass|pwd|secret|sig|auth))[a-z_]*=)[^&;#]*")
+_URL = re.compile(r"(\s*[A-Za-z][A-Za-z0-9+.\-]*://)(.*)", re.DOTALL)
 
 
 def redact(url: str) -> str:
     """The URL as it may be shown: password and secret-looking query values replaced by `***`.
 
+    A password that should have been percent-encoded (`/`, `?`, `#`, `@` in it) is hidden whole: where a URL can be
+    read in two ways, more is hidden rather than less.
+
     >>> redact("rtsp://bob:s3cret@cam/live?token=abc")
     'rtsp://bob:***@cam/live?token=***'
     """
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return url.split("://", 1)[0] + "://***" if "://" in url else url
-    if not parts.scheme or not parts.netloc:
+    match = _URL.fullmatch(url)
+    if match is None:
         return url
-    netloc = parts.netloc
-    if "@" in netloc:
-        credentials, host = netloc.rsplit("@", 1)
-        user, colon, _ = credentials.partition(":")
-        netloc = f"{user}:***@{host}" if colon else f"{user}@{host}"
-    return urlunsplit(parts._replace(netloc=netloc, query=_SECRET_QUERY.sub(r"\1***", parts.query)))
+    scheme, rest = match.groups()
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    user, colon, secret = rest.partition(":")
+    if ":" in authority and colon and "@" in secret:
+        hidden, _, shown = secret.rpartition("@")
+        # What follows an `@` within a query is the end of a secret, or the host: nobody knows.
+        rest = f"{user}:***" if re.search(r"[?#]", hidden) else f"{user}:***@{shown}"
+    return scheme + _SECRET_QUERY.sub(r"\1***", rest)
 
 
 class StreamguardError(Exception):
@@ -46,12 +48,19 @@ class StreamguardError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, thing: str, cause: str, remedy: str = "") -> None:
-        self.thing, self.cause, self.remedy = redact(thing), cause.rstrip("."), remedy.rstrip(".")
+        # Names come from outside: neither a second line nor a terminal's control sequence may come along.
+        self.thing, self.cause, self.remedy = (
+            _one_line(redact(thing)), _one_line(cause).rstrip("."), _one_line(remedy).rstrip("."),
+        )
         super().__init__(self.thing, self.cause, self.remedy)
 
     def __str__(self) -> str:
         text = f"{self.thing}: {self.cause}"
         return f"{text}. {self.remedy}." if self.remedy else f"{text}."
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class SourceError(StreamguardError):

@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import secrets
 from pathlib import Path
 
 from streamguard.errors import OutputError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write, then rename: a reader, or a kill at any moment, never meets half a file.
+    """Write, then rename: a reader, a kill at any moment, or a power cut never meets half a file.
+
+    The file is as readable as any other its user makes (the process's umask).
 
     Raises:
         OutputError: the folder is missing, not writable or full; an older file is left as it was.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # Named after the file and the process, so that a person knows what a kill left behind; unique, so that two
+    # writers of one file do not mix.
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.partial")
     try:
         try:
-            partial.write_bytes(data)
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+            with partial.open("xb") as file:
+                file.write(data)
+                file.flush()
+                # The name must never outlive a power cut that the bytes did not.
+                os.fsync(file.fileno())
+            partial.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+            raise
     except OSError as error:
         cause = f"cannot be written ({error.strerror})"
         raise OutputError(str(path), cause, "choose a folder that is there and has room") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -28,7 +29,10 @@ def evaluate(
     model: Annotated[str, typer.Option(help="Detector: a name, or the path of its folder.")] = "unet_v1",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
 ) -> None:
-    """Measure how well a detector does on labelled clips: AUC, precision, recall, Dice, with intervals."""
+    """Measure how well a detector does on labelled clips: AUC, precision, recall, Dice, with intervals.
+
+    A clip that cannot be read is named and left out; its exit code is returned once the others are reported.
+    """
     if (pairs is None) == (real is None and fake is None) or (real is None) != (fake is None):
         raise typer.BadParameter("give either --pairs, or --real and --fake", param_hint="--pairs")
     for out in (json_out, html_out):
@@ -63,7 +67,7 @@ async def _evaluate(
         assert fake is not None
         clips = labelled_clips(real, fake, only)
         remark = "Real and fake clips of different sources: sizes and codecs differ, so read with care."
-    failures: list[str] = []
+    failures: list[tuple[Clip, StreamguardError]] = []
     guard = await asyncio.to_thread(Guard.open, model, engine)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with guard:
@@ -77,11 +81,14 @@ async def _evaluate(
 
             def skipped(clip: Clip, error: StreamguardError) -> None:
                 done.add(clip.name)
-                failures.append(f"{clip.name} left out: {error}")
+                failures.append((clip, error))
+                text = f"streamguard: {clip.name} left out: {error}"
+                notes.print(text, style="red", markup=False, highlight=False, soft_wrap=True)
 
             evaluation = await measure(guard, clips, every=every, notes=[remark], advance=advance, skipped=skipped)
-    for failure in failures:
-        notes.print(f"streamguard: {failure}", style="red", markup=False, soft_wrap=True)
+    if failures:
+        names = ", ".join(clip.name for clip, _ in failures)
+        evaluation = replace(evaluation, notes=(*evaluation.notes, f"Left out, as they could not be read: {names}."))
     summary = await asyncio.to_thread(summarise, evaluation)
     console.print(headline_table(evaluation, summary))
     console.print(group_table(summary))
@@ -90,4 +97,4 @@ async def _evaluate(
         await asyncio.to_thread(write_json, evaluation, summary, json_out)
     if html_out is not None:
         await asyncio.to_thread(write_html, evaluation, summary, html_out)
-    return 0
+    return failures[0][1].exit_code if failures else 0

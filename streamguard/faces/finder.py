@@ -39,7 +39,8 @@ class FaceFinder:
         gate: quality limits.
         margin: crop side as a multiple of the face box's longer side.
         size: crop side in pixels.
-        detect_every: the detector runs on every k-th frame, and at once where the flow lost a face.
+        detect_every: the detector runs on every k-th frame; besides at once where the flow lost a face, and where
+            a new face waits to be confirmed.
     """
 
     def __init__(
@@ -57,14 +58,15 @@ class FaceFinder:
         if frame.epoch != self._epoch:
             self._tracker, self._epoch, self._since_detection = FaceTracker(), frame.epoch, 0
         start = time.thread_time()
-        detect = self._since_detection == 0 or not all(face.steady for face in self._tracker.faces)
+        tracker = self._tracker
+        detect = self._since_detection == 0 or tracker.newcomers or not all(face.steady for face in tracker.faces)
         detections = self._detector.detect(frame.image) if detect else None
         detected = time.thread_time()
         if detections is not None:
-            tracked = self._tracker.detected(frame.time, frame.image, detections)
+            tracked = tracker.detected(frame.time, frame.image, detections)
             self._since_detection = 0
         else:
-            tracked = self._tracker.moved(frame.image)
+            tracked = tracker.moved(frame.image)
         self._since_detection = (self._since_detection + 1) % max(1, self.detect_every)
         followed = time.thread_time()
         crops: list[Crop] = []

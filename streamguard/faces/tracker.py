@@ -16,6 +16,8 @@ import numpy as np
 from streamguard.faces.detector import Detections
 from streamguard.types import Box, FloatArray, Picture, UInt8Array
 
+CONFIDENT = 0.55
+"""Detector score from which a face may begin a track, 0..1."""
 FLOW_WIDTH = 320
 GRID = 5
 LEAST_POINTS = 8
@@ -55,6 +57,12 @@ class FaceTracker:
         self._since: dict[int, float] = {}
         self._faces: tuple[Tracked, ...] = ()
         self._luma: UInt8Array | None = None
+        self._newcomers = False
+
+    @property
+    def newcomers(self) -> bool:
+        """Whether a face was detected that gets its track only when the next detection confirms it."""
+        return self._newcomers
 
     @property
     def faces(self) -> tuple[Tracked, ...]:
@@ -72,6 +80,7 @@ class FaceTracker:
         )
         result = self._associate.update(detections, timestamp=time)
         faces = []
+        self._newcomers = False
         for index, number in zip(result.data.get("index", ()), result.tracker_id, strict=True):
             track = int(number) + 1
             if track > 0:
@@ -79,6 +88,8 @@ class FaceTracker:
                 faces.append(
                     Tracked(track, _box(found.boxes[index]), float(found.scores[index]), found.landmarks[index], since)
                 )
+            else:
+                self._newcomers |= bool(found.scores[index] >= CONFIDENT)
         self._faces = tuple(sorted(faces, key=lambda face: face.track))
         if len(self._since) > 64:
             live = {face.track for face in self._faces}
@@ -105,10 +116,10 @@ def _byte_track(remember: float, least_overlap: float) -> Any:
     return ByteTrackTracker(
         lost_track_buffer=round(remember * 30),
         frame_rate=30.0,
-        track_activation_threshold=0.55,
+        track_activation_threshold=CONFIDENT,
         minimum_consecutive_frames=1,
         minimum_iou_threshold=least_overlap,
-        high_conf_det_threshold=0.55,
+        high_conf_det_threshold=CONFIDENT,
     )
 
 

@@ -17,7 +17,7 @@ from streamguard.types import Picture
 
 
 class OverlayRecorder:
-    """Writes an annotated mp4; the file appears under its name only when it is complete.
+    """Writes an annotated mp4; the file appears under its name only when it is complete, by error or stop too.
 
     Use as an async context manager. One thread paints and encodes; `write` waits for it, so a file is never
     read faster than its annotated copy is written.
@@ -42,11 +42,10 @@ class OverlayRecorder:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # A cancelled run keeps its video: what was painted so far is complete in itself.
-        keep = kind is None or issubclass(kind, asyncio.CancelledError)
+        # However the run ended, what was painted until then is complete in itself.
         loop = asyncio.get_running_loop()
         try:
-            await asyncio.shield(loop.run_in_executor(self._thread, self._finish, keep))
+            await asyncio.shield(loop.run_in_executor(self._thread, self._finish))
         finally:
             self._thread.shutdown(wait=True)
 
@@ -94,9 +93,6 @@ class OverlayRecorder:
         self.cpu_seconds["overlay"] += painted - start
         self.cpu_seconds["encode"] += time.thread_time() - painted
 
-    def _finish(self, keep: bool) -> None:
+    def _finish(self) -> None:
         if self._writer is not None:
-            if keep:
-                self._writer.close()
-            else:
-                self._writer.abort()
+            self._writer.close()

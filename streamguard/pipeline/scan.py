@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
 
-from streamguard.errors import StreamguardError
-from streamguard.media import open_source
+from streamguard.errors import StreamguardError, UnsupportedMedia, redact
+from streamguard.media import SourceItem, SourceSupervisor, Up
 from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Event
@@ -31,6 +31,8 @@ class FileScan:
     def __init__(self, guard: Guard, path: str, options: WatchOptions = WatchOptions()) -> None:
         self._guard, self._path, self._options = guard, path, options
         self._tally = VideoTally()
+        self.frame_count: int | None = None
+        """Frames the container promises, once it is open; None when it does not say. For progress bars."""
         self.events: list[Event] = []
         self.fault: StreamguardError | None = None
         self.duration = 0.0
@@ -43,10 +45,13 @@ class FileScan:
 
     async def run(self, on_report: OnReport | None = None) -> FileVerdict:
         """Judge the whole file; `on_report` is awaited after each frame, in order."""
+        name = Path(redact(self._path)).name
         try:
-            async with aclosing(
-                self._guard.watch(self._path, name=Path(self._path).name, options=self._options)
-            ) as items:
+            async with (
+                SourceSupervisor(name, self._path, self._options.source) as source,
+                aclosing(self._opened(source)) as opened,
+                aclosing(self._guard.pipeline(opened, name, self._options).run()) as items,
+            ):
                 async for item in items:
                     if isinstance(item, Event):
                         self.events.append(item)
@@ -60,12 +65,10 @@ class FileScan:
             self.fault = error
         return self.verdict
 
-
-def frame_estimate(path: str) -> int | None:
-    """How many frames the container promises; None when it does not say. For progress bars.
-
-    Raises:
-        SourceError, MediaError: the file cannot be opened.
-    """
-    with open_source(path) as source:
-        return source.frame_count
+    async def _opened(self, source: SourceSupervisor) -> AsyncGenerator[SourceItem, None]:
+        async for item in source:
+            if isinstance(item, Up):
+                if item.live:
+                    raise UnsupportedMedia(self._path, "a live stream has no end", "Use `streamguard watch`")
+                self.frame_count = item.frame_count
+            yield item

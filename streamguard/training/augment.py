@@ -83,7 +83,7 @@ def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, ra
 
 def _geometry(size: int, patch: int, random: np.random.Generator) -> Float64Array:
     """float64 [2, 3] for `cv2.warpAffine`: flip, rotation, scale, slight perspective-like shear, position."""
-    angle, zoom = math.radians(random.normal(0, 6)), math.exp(random.normal(0, 0.1))
+    angle, zoom = math.radians(random.normal(0, 10)), math.exp(random.normal(0, 0.15))
     flip = -1.0 if random.random() < 0.5 else 1.0
     shear = random.normal(0, 0.03)
     cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
@@ -115,7 +115,7 @@ def _apply_levels(view: UInt8Array, table: UInt8Array) -> UInt8Array:
 
 def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8Array]:
     side = views[0].shape[0]
-    if random.random() < 0.2:
+    if random.random() < 0.15:
         factor = random.uniform(0.6, 0.95)
         small = max(24, round(side * factor))
         back = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))

@@ -61,6 +61,8 @@ class TrainTable(_Table):
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=200, ge=0)
     selfblend_share: Share = 0.4
+    fresh_share: Share = 0.5
+    """Share of the self-blends made anew in training from any real crop, instead of the pack's own fake."""
     mix_share: Share = 0.5
     """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
     picture_loss: float = Field(default=0.5, ge=0)

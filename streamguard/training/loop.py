@@ -17,10 +17,11 @@ from torch import nn
 
 from streamguard.errors import DataError, OutputError
 from streamguard.models import LoadedModel, fresh
-from streamguard.training.augment import Patches, augment
+from streamguard.training.augment import Patches, augment, mix
 from streamguard.training.config import Stage, TrainConfig
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, segmentation_loss
-from streamguard.training.pack import Pack
+from streamguard.training.pack import PACK_MARGIN, Pack
+from streamguard.training.selfblend import self_blend, usual_landmarks
 from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
@@ -92,6 +93,7 @@ class Trainer:
         self._config, self._packs, self._checkpoint = config, packs, checkpoint
         self._device = torch.device(device)
         self.model: LoadedModel = fresh(config.network, config.train.seed)
+        decorrelate(self.model.network)
         self._network = self.model.network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._average = {key: value.detach().clone() for key, value in self._network.state_dict().items()}
         self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.train.learning_rate)
@@ -198,16 +200,21 @@ class Trainer:
         return pixels, truth.astype(np.float32)
 
     def _draw(self, patch: int, random: np.random.Generator) -> Patches:
-        packs = self._packs
-        blend = packs.pairs is None or (
-            packs.selfblend is not None and random.random() < self._config.train.selfblend_share
-        )
+        packs, train = self._packs, self._config.train
+        blend = packs.pairs is None or (packs.selfblend is not None and random.random() < train.selfblend_share)
         pack = packs.selfblend if blend else packs.pairs
         assert pack is not None
+        fresh_blend = blend and random.random() < train.fresh_share
+        if fresh_blend and packs.pairs is not None and random.random() < 0.3:
+            pack = packs.pairs
         index = int(random.integers(len(pack)))
-        return augment(
-            np.array(pack.real[index]), np.array(pack.fake[index]), np.array(pack.mask[index]), patch, random
-        )
+        real, fake, mask = (np.array(part[index]) for part in (pack.real, pack.fake, pack.mask))
+        if fresh_blend:
+            made = self_blend(real, usual_landmarks(real.shape[0], PACK_MARGIN, random), random)
+            fake, mask = made.pixels, made.mask
+        elif not blend and random.random() < train.mix_share:
+            fake, mask = mix(real, fake, mask, random)
+        return augment(real, fake, mask, patch, random)
 
     def _normalised(self, pixels: UInt8Array) -> torch.Tensor:
         spec = self.model.spec
@@ -258,6 +265,19 @@ class Trainer:
             raise DataError(
                 str(self._checkpoint), "damaged or of another network", "remove it to start again"
             ) from error
+
+
+def decorrelate(network: nn.Module) -> None:
+    """Let the first convolution start on decorrelated colours instead of raw RGB.
+
+    In natural pictures the three channels are nearly one: random filters see brightness only, and the faint
+    traces in colour are found late. Its random weights are multiplied by the whitening matrix of normalised RGB.
+    """
+    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
+    axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
+    axes = axes / axes.norm(dim=1, keepdim=True) / torch.tensor([[2.7], [0.25], [0.05]]).sqrt()
+    with torch.no_grad():
+        first.weight.copy_(torch.einsum("ocyx,ci->oiyx", first.weight, axes))
 
 
 def patches_seen(config: TrainConfig) -> Iterator[tuple[int, int]]:

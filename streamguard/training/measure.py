@@ -25,7 +25,8 @@ from streamguard.pipeline.stream import FrameReport
 from streamguard.training.evaluation.ellipse import blur, ellipse_mask, picture_size
 from streamguard.training.evaluation.metrics import mask_agreement
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
-from streamguard.training.prepare import halves, person_of
+from streamguard.training.prepare import halves
+from streamguard.training.split import person_of
 from streamguard.training.truth import BoolArray, pair_truth
 from streamguard.types import Box, Crop, Frame, Picture, UInt8Array, Verdict
 from streamguard.verdict import FrameRule, raw_score
@@ -52,8 +53,9 @@ class Clip:
 
     @property
     def name(self) -> str:
-        """Unique name: file, and half where there is one."""
-        return self.path.name if self.half is None else f"{self.path.name}:{'fake' if self.half else 'real'}"
+        """Unique name: the file, with its half or its side (a real and a fake folder often hold the same names)."""
+        side = "fake" if self.label else "real"
+        return f"{side}/{self.path.name}" if self.half is None else f"{self.path.name}:{side}"
 
 
 def pair_clips(folder: Path, persons: Sequence[str] = ()) -> list[Clip]:
@@ -77,11 +79,12 @@ def labelled_clips(real: Path, fake: Path, names: Sequence[str] = ()) -> list[Cl
         names: keep only the real clips of these stems, if any are named.
 
     Raises:
-        DataError: a folder is missing or empty.
+        DataError: a folder is missing or empty, or a name without a clip.
     """
-    reals = [path for path in _videos(real) if not names or path.stem in names]
-    if not reals:
-        raise DataError(str(real), f"no clip named {', '.join(names)}", "check the names")
+    paths = _videos(real)
+    if missing := set(names) - {path.stem for path in paths}:
+        raise DataError(str(real), f"no clip named {', '.join(sorted(missing))}", "check the names")
+    reals = [path for path in paths if not names or path.stem in names]
     both = [(path, False) for path in reals] + [(path, True) for path in _videos(fake)]
     return [Clip(path, label, f"{'fake' if label else 'real'} {_family(path)}") for path, label in both]
 
@@ -152,7 +155,7 @@ async def _measure_clip(guard: Guard, clip: Clip, every: int, advance: Callable[
             async for item in items:
                 if isinstance(item, FrameReport):
                     other = others.pop(item.frame.index, None)
-                    frames.append(_record(item, clip.label, other, guard))
+                    frames.append(_record(item, clip, other, guard))
                     advance(clip, len(frames))
     if clip.half is not None:
         width //= 2
@@ -173,8 +176,8 @@ async def _frames(source: VideoSource, clip: Clip, every: int, others: dict[int,
         yield Frame(clip.name, 0, item.index, item.time, time.monotonic(), picture)
 
 
-def _record(report: FrameReport, label: bool, real: Picture | None, guard: Guard) -> FrameRecord:
-    frame = report.frame
+def _record(report: FrameReport, clip: Clip, real: Picture | None, guard: Guard) -> FrameRecord:
+    frame, label = report.frame, clip.label
     baselines = {"picture size": picture_size(frame.image.width, frame.image.height)}
     judged = [face for face in report.faces if face.mask is not None and face.score is not None]
     if not judged:
@@ -186,10 +189,10 @@ def _record(report: FrameReport, label: bool, real: Picture | None, guard: Guard
     baselines["blur"] = blur(mask.crop.pixels)
     predicted = _marked(mask.probability, guard.rule)
     dice = iou = ellipse_dice = ellipse_iou = None
-    truth = _truth(mask.crop, real, guard.spec.margin) if real is not None else None
-    if truth is None and not label:
-        truth = np.zeros(mask.probability.shape, dtype=np.bool_)
-    if truth is not None:
+    # Without the real half of its fakes a set has no true masks: agreement on its real clips alone says nothing.
+    if clip.half is not None:
+        empty = np.zeros(mask.probability.shape, dtype=np.bool_)
+        truth = _truth(mask.crop, real, guard.spec.margin) if real is not None else empty
         dice, iou = mask_agreement(predicted, truth)
         ellipse_dice, ellipse_iou = mask_agreement(ellipse_mask(_box_in_crop(mask.crop)), truth)
     box = worst.face.box

@@ -16,9 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from streamguard.errors import DataError
+from streamguard.models import CROP_MARGIN
 from streamguard.types import UInt8Array
 
 PACK_SIZE = 320
+PACK_MARGIN = CROP_MARGIN * PACK_SIZE / 256
+"""Side of a pack's crop as a multiple of the face box's longer side; its middle 256 pixels are the live crop."""
 SCHEMA = "streamguard.pack/1"
 
 

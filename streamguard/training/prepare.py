@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import re
+import contextlib
+import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from streamguard.errors import DataError, MediaError, SourceError
+from streamguard.errors import CorruptMedia, DataError, MediaError, SourceError, UnsupportedMedia
 from streamguard.faces.crop import CropSquare, crop_square
 from streamguard.faces.detector import CenterFaceDetector, Detections, FaceDetector
 from streamguard.faces.region import square
+from streamguard.files import write_text
 from streamguard.media import Codec, open_source, picture_from_rgb, recode, rgb_of
-from streamguard.models import CROP_MARGIN
 from streamguard.training.augment import jpeg
 from streamguard.training.config import TrainConfig
-from streamguard.training.pack import PACK_SIZE, Triple, write_pack
+from streamguard.training.pack import PACK_MARGIN, PACK_SIZE, Triple, write_pack
 from streamguard.training.selfblend import self_blend
+from streamguard.training.split import PICTURES, person_of, split
 from streamguard.training.truth import pair_truth
 from streamguard.types import Picture, UInt8Array
 
-PACK_MARGIN = CROP_MARGIN * PACK_SIZE / 256
-PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 MOST_PER_FILE = 400
 """Triples taken of one clip, so that a long one does not drown the others."""
 CHUNK = 60
@@ -34,63 +33,12 @@ CHUNK = 60
 Skipped = Callable[[str], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Split:
-    """File lists of one side of the person split."""
-
-    pairs: tuple[Path, ...]
-    videos: tuple[Path, ...]
-    portraits: tuple[Path, ...]
-
-
-def person_of(path: Path) -> str:
-    """Who a file shows, by its name.
-
-    `First_Last_2` is a clip of First_Last; `set_012_s` and `set_012_n` are two expressions of set_012's person.
-    """
-    stem = re.sub(r"(?<=_\d{3})_[a-z]$", "", path.stem)
-    head, _, tail = stem.rpartition("_")
-    return head if tail.isdigit() and "_" in head else stem
-
-
-def split(root: Path, config: TrainConfig) -> tuple[Split, Split]:
-    """Training and validation files. Nobody is on both sides.
-
-    Raises:
-        DataError: a folder is missing or a validation person does not occur.
-    """
-    data = config.data
-    clips = _files(root / data.pairs, ("mp4", "mkv", "webm", "mov")) if data.pairs else []
-    videos = [path for folder in data.real_videos for path in _files(root / folder, ("mp4", "mkv", "webm", "mov"))]
-    kept = set(data.validation_persons)
-    if missing := kept - {person_of(path) for path in [*clips, *videos]}:
-        raise DataError(
-            str(root), f"validation persons without a clip: {', '.join(sorted(missing))}", "correct the names"
-        )
-    train_faces: list[Path] = []
-    held_faces: list[Path] = []
-    for folder in data.faces:
-        paths = _files(root / folder, ("jpg", "jpeg", "png", "webp"))
-        held_faces += paths[:: data.validation_every]
-        held = {person_of(path) for path in paths[:: data.validation_every]}
-        training = [path for path in paths if person_of(path) not in held]
-        step = max(1, len(training) // data.faces_per_folder)
-        train_faces += training[::step][: data.faces_per_folder]
-
-    def side(held: bool, faces: list[Path]) -> Split:
-        return Split(
-            tuple(path for path in clips if (person_of(path) in kept) == held),
-            tuple(path for path in videos if (person_of(path) in kept) == held),
-            tuple(faces),
-        )
-
-    return side(False, train_faces), side(True, held_faces)
-
-
 def prepare(
     root: Path, config: TrainConfig, out: Path, advance: Callable[[str, int, int], None], skipped: Skipped
 ) -> dict[str, int]:
     """Write the packs `pairs`, `selfblend`, `validation` and `calibration` below `out`; complete ones are kept.
+
+    `made_from.json` beside them holds the settings they were made from.
 
     Args:
         root: the data root that the configuration's folders are relative to.
@@ -99,13 +47,23 @@ def prepare(
         advance: called with pack name, files done, files in all.
         skipped: called with a sentence for each file that could not be used.
 
-    Returns the number of triples of each pack.
+    Returns the number of triples of each pack that was made now.
 
     Raises:
-        DataError: nothing usable, or `out` cannot be written.
+        DataError: nothing usable, `out` cannot be written, or its packs were made from other settings.
     """
     training, held = split(root, config)
-    maker = TripleMaker(config, skipped)
+    pairs = root / config.data.pairs if config.data.pairs else None
+    told: set[str] = set()
+
+    def skip(sentence: str) -> None:
+        # A file is tried once for each of its variants.
+        if sentence not in told:
+            told.add(sentence)
+            skipped(sentence)
+
+    maker = TripleMaker(config, skip, pairs=pairs)
+    _check_origin(out, config)
     seed = config.prepare.seed
     jobs: dict[str, tuple[list[tuple[Path, int]], Callable[[Path, int], Iterator[Triple]]]] = {}
     if training.pairs:
@@ -113,6 +71,7 @@ def prepare(
             [(path, v) for path in training.pairs for v in range(config.prepare.pair_variants)],
             maker.pairs,
         )
+    if held.pairs:
         jobs["validation"] = ([(path, 0) for path in held.pairs], maker.pairs)
     portraits = [(path, v) for path in training.portraits for v in range(config.prepare.blends_per_face)]
     # The real halves of the pairs blend, too: the same cameras and faces, with nothing but the blend to tell them apart.
@@ -120,9 +79,11 @@ def prepare(
     videos = [(path, variant) for path in training.videos for variant in range(config.prepare.blends_per_face)]
     if portraits or videos or clips:
         jobs["selfblend"] = ([*clips, *videos, *portraits], maker.self_blends)
-    if held.portraits or held.videos:
-        calibration = [(path, 0) for path in (*held.videos, *held.portraits)]
-        jobs["calibration"] = (calibration, maker.self_blends)
+    # What thresholds are tuned on must not be what they are reported on.
+    reported = {person_of(path) for path in held.pairs}
+    tuned = [path for path in held.videos if person_of(path) not in reported]
+    if tuned or held.portraits:
+        jobs["calibration"] = ([(path, 0) for path in (*tuned, *held.portraits)], maker.self_blends)
     counts = {}
     for name, (files, make) in jobs.items():
         if (out / name / "index.json").is_file():
@@ -140,7 +101,7 @@ def prepare(
                 try:
                     yield from islice(make(*files[index]), MOST_PER_FILE)
                 except (MediaError, SourceError) as error:
-                    skipped(str(error))
+                    skip(str(error))
             advance(name, len(files), len(files))
 
         counts[name] = write_pack(out / name, triples(), capacity=_capacity(files))
@@ -148,38 +109,43 @@ def prepare(
 
 
 class TripleMaker:
-    """Makes triples of single files; deterministic by the configuration's seed and the file's name."""
+    """Makes triples of single files; deterministic by the configuration's seed and the file's name.
 
-    def __init__(self, config: TrainConfig, skipped: Skipped, detector: FaceDetector | None = None) -> None:
-        self._config, self._skipped = config, skipped
+    Args:
+        config: strides, variants and seed.
+        skipped: called with a sentence for each file that holds nothing usable.
+        detector: finds the faces.
+        pairs: the folder of side-by-side clips; only the real half of such a clip is self-blended.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        skipped: Skipped,
+        detector: FaceDetector | None = None,
+        pairs: Path | None = None,
+    ) -> None:
+        self._config, self._skipped, self._pairs = config, skipped, pairs
         self._detector = detector or CenterFaceDetector(threads=1)
 
     def pairs(self, path: Path, variant: int) -> Iterator[Triple]:
         """Triples of a side-by-side clip; variant 0 is the recording itself, others are rescaled and re-encoded."""
         random = self._random(path, variant)
         stride, person = self._config.prepare.pair_stride, person_of(path)
-        with open_source(str(path)) as source:
-            pictures = [decoded.picture for decoded in source]
         found = 0
-        for start in range(0, len(pictures), CHUNK):
-            chunk = pictures[start : start + CHUNK]
-            sent = chunk if variant == 0 else _resend(chunk, source.average_rate or 30.0, random)
-            for index in range(variant % stride, len(chunk), stride):
-                real, fake = halves(chunk[index])
-                area = _pack_square(self._detector.detect(real))
-                if area is None:
-                    continue
-                found += 1
-                truth = pair_truth(_cut(real, area), _cut(fake, area))
-                real, fake = halves(sent[index])
-                yield Triple(
-                    _cut(real, area),
-                    _cut(fake, area),
-                    truth.filled.astype(np.uint8),
-                    person,
-                    path.name,
-                    "pair",
-                )
+        with open_source(str(path)) as source:
+            pictures = (decoded.picture for decoded in source)
+            while chunk := list(islice(pictures, CHUNK)):
+                sent = chunk if variant == 0 else _resend(chunk, source.average_rate or 30.0, random)
+                for index in range(variant % stride, len(chunk), stride):
+                    real, fake = halves(chunk[index])
+                    area = _pack_square(self._detector.detect(real))
+                    if area is None:
+                        continue
+                    found += 1
+                    truth = pair_truth(_cut(real, area), _cut(fake, area)).filled.astype(np.uint8)
+                    real, fake = halves(sent[index])
+                    yield Triple(_cut(real, area), _cut(fake, area), truth, person, path.name, "pair")
         if not found:
             self._skipped(f"{path}: no face found")
 
@@ -205,12 +171,10 @@ class TripleMaker:
         if path.suffix.lower() in PICTURES:
             pixels = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
             if pixels is None:
-                self._skipped(f"{path}: not a readable picture")
-                return
+                raise CorruptMedia(str(path), "not a readable picture")
             yield picture_from_rgb(np.asarray(pixels, dtype=np.uint8))
         else:
-            stride, pairs = self._config.prepare.video_stride, self._config.data.pairs
-            paired = bool(pairs) and path.parent.name == Path(pairs).name
+            stride, paired = self._config.prepare.video_stride, path.parent == self._pairs
             with open_source(str(path)) as source:
                 for decoded in source:
                     if decoded.index % stride == (variant * 5) % stride:
@@ -221,20 +185,24 @@ class TripleMaker:
 
 
 def halves(picture: Picture) -> tuple[Picture, Picture]:
-    """Left and right half of a side-by-side picture, as views."""
-    middle = picture.width // 4 * 2
+    """Left and right half of a side-by-side picture, as views of one size, registered to the luma pixel.
 
-    def part(start: int, stop: int) -> Picture:
-        chroma = slice(start // 2, (stop + 1) // 2)
-        return Picture(
-            picture.y[:, start:stop],
-            picture.u[:, chroma],
-            picture.v[:, chroma],
-            picture.matrix,
-            picture.full_range,
-        )
+    Of an odd width the middle column belongs to neither. Where the right half begins on an odd column its chroma is
+    half a sample off; its luma never is.
 
-    return part(0, middle), part(picture.width - middle, picture.width)
+    Raises:
+        UnsupportedMedia: the picture is one column wide.
+    """
+    width = picture.width // 2
+    if not width:
+        raise UnsupportedMedia("pair", "a picture one column wide has no halves", "give side-by-side clips")
+
+    def part(start: int) -> Picture:
+        luma, chroma = slice(start, start + width), slice(start // 2, start // 2 + (width + 1) // 2)
+        planes = picture.y[:, luma], picture.u[:, chroma], picture.v[:, chroma]
+        return Picture(*planes, picture.matrix, picture.full_range)
+
+    return part(0), part(picture.width - width)
 
 
 def _pack_square(found: Detections) -> CropSquare | None:
@@ -291,12 +259,25 @@ def _send_together(real: UInt8Array, fake: UInt8Array, random: np.random.Generat
     return np.asarray(large[:, :PACK_SIZE], dtype=np.uint8), np.asarray(large[:, PACK_SIZE:], dtype=np.uint8)
 
 
+def _check_origin(out: Path, config: TrainConfig) -> None:
+    """Packs of another split or chain must not be taken for those of this configuration."""
+    path = out / "made_from.json"
+    made_from = json.dumps(config.model_dump(mode="json", include={"data", "prepare"}), indent=1) + "\n"
+    with contextlib.suppress(OSError):
+        if path.read_text() == made_from:
+            return
+        raise DataError(
+            str(out),
+            "these packs were made from other data or with other settings",
+            "remove that folder or give another `--work`",
+        )
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(str(out), f"cannot be written ({error.strerror})", "choose another `--work`") from error
+    write_text(path, made_from)
+
+
 def _capacity(files: list[tuple[Path, int]]) -> int:
     """A bound: memory-mapped files are sparse, unused rows take no space."""
     return sum(1 if path.suffix.lower() in PICTURES else MOST_PER_FILE for path, _ in files)
-
-
-def _files(folder: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(str(folder), "no such folder", "give the data root with `--data`")
-    return sorted(path for path in folder.iterdir() if path.suffix.lower().lstrip(".") in suffixes)

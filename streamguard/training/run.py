@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, replace
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from streamguard.errors import DataError, OutputError
+from streamguard.errors import ConfigError, DataError
+from streamguard.files import write_bytes, write_text
 from streamguard.models import Guard as GuardGraph
 from streamguard.models import LoadedModel, ModelSpec, save
 from streamguard.training.config import TrainConfig
-from streamguard.training.evaluation.calibrate import fit_platt
+from streamguard.training.evaluation.calibrate import Platt, fit_platt
 from streamguard.training.evaluation.grid import MaskSample, threshold_grid
 from streamguard.training.evaluation.metrics import auc
 from streamguard.training.loop import Progress, Trainer, patches_seen
@@ -23,6 +24,7 @@ from streamguard.types import FloatArray, UInt8Array
 from streamguard.verdict import raw_score
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+SMALLEST_SLOPE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +45,20 @@ class Outcome:
 def finish(config: TrainConfig, config_path: Path, trainer: Trainer, packs: Path, out: Path) -> Outcome:
     """Calibrate the averaged weights on held-out self-blends and write the detector's folder.
 
+    Each file is written whole or not at all, `spec.toml` last of what a detector needs.
+
     Threshold and calibration come from faces that were neither trained on nor belong to the validation pairs: what
     is reported on those stays untouched by tuning.
 
     Raises:
-        DataError: there is no calibration pack.
+        DataError: there is no calibration pack, or the network answers the same everywhere.
         OutputError: `out` cannot be written.
     """
     model = trainer.averaged()
     samples = _judge(model, Pack(packs / "calibration"))
     raw = np.array([raw_score(sample.probability) for sample in samples])
     labels = np.array([sample.label for sample in samples])
-    platt = fit_platt(raw, labels)
+    platt = _rising(fit_platt(raw, labels))
     grid = threshold_grid(samples, thresholds=THRESHOLDS, smallest=(model.spec.smallest_component,))
     spec = replace(
         model.spec,
@@ -69,18 +73,16 @@ def finish(config: TrainConfig, config_path: Path, trainer: Trainer, packs: Path
         written, auc(raw, labels) or 0.0, {row.threshold: round(row.balanced_accuracy, 4) for row in grid.rows}
     )
     try:
-        if config_path.resolve() != (out / "train.toml").resolve():
-            shutil.copyfile(config_path, out / "train.toml")
-        (out / "training.json").write_text(
-            json.dumps(_facts(config, trainer.progress, packs, outcome), indent=2) + "\n"
-        )
-        draw_curve(trainer.progress, out / "training_curve.png")
+        toml = config_path.read_bytes()
     except OSError as error:
-        raise OutputError(str(out), f"cannot be written ({error.strerror})", "free space or choose another") from error
+        raise ConfigError(str(config_path), f"cannot be read ({error.strerror})", "put it back") from error
+    write_bytes(out / "train.toml", toml)
+    write_text(out / "training.json", json.dumps(_facts(config, trainer.progress, packs, outcome), indent=2) + "\n")
+    write_bytes(out / "training_curve.png", draw_curve(trainer.progress))
     return outcome
 
 
-def draw_curve(progress: Progress, path: Path) -> None:
+def draw_curve(progress: Progress) -> bytes:
     """Loss and validation over the steps, as a PNG."""
     from matplotlib.figure import Figure
 
@@ -105,7 +107,14 @@ def draw_curve(progress: Progress, path: Path) -> None:
     left.legend(lines, [str(line.get_label()) for line in lines], loc="lower left", frameon=False)
     left.spines["top"].set_visible(False)
     right.spines["top"].set_visible(False)
-    figure.savefig(path)
+    picture = BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
+
+
+def _rising(platt: Platt) -> Platt:
+    """The calibration of a detector that knows nothing is 0.5 everywhere, not one that turns its scores round."""
+    return platt if platt.slope >= SMALLEST_SLOPE else Platt(SMALLEST_SLOPE, 0.0)
 
 
 def _judge(model: LoadedModel, pack: Pack) -> list[MaskSample]:

@@ -55,6 +55,17 @@ def self_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generat
     )
 
 
+def usual_landmarks(size: int, margin: float, random: np.random.Generator) -> FloatArray:
+    """float32 [5, 2]: about where eyes, nose and mouth lie in a crop cut `margin` times the face box's longer side."""
+    face = size / margin
+    x = np.array([-0.2, 0.2, 0.0, -0.15, 0.15]) * face * random.uniform(0.85, 1.1)
+    y = np.array([-0.12, -0.12, 0.08, 0.26, 0.26]) * face * random.uniform(0.9, 1.1)
+    angle = math.radians(random.normal(0, 5))
+    turned = np.stack([x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)], axis=1)
+    landmarks: FloatArray = (turned + size / 2 + random.normal(0, 0.03 * face, size=2)).astype(np.float32)
+    return landmarks
+
+
 def face_outline(landmarks: FloatArray, random: np.random.Generator | None = None) -> FloatArray:
     """float32 [48, 2]: an oval from the brows to the chin, turned with the face.
 
@@ -123,7 +134,16 @@ def _alter(rgb: UInt8Array, eye_distance: float, random: np.random.Generator) ->
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), random.uniform(0.6, 2.2)), dtype=np.uint8)
     elif detail < 0.95:
         picture = np.asarray(cv2.bilateralFilter(picture, 7, random.uniform(15, 45), 5), dtype=np.uint8)
+    if random.random() < 0.4:
+        picture = _smooth_chroma(picture, eye_distance * float(random.uniform(0.02, 0.09)))
     return picture
+
+
+def _smooth_chroma(rgb: UInt8Array, sigma: float) -> UInt8Array:
+    """Colour without fine detail: in real-time swaps the face's colour is smoother than the picture around it."""
+    parts = cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)
+    parts[..., 1:] = cv2.GaussianBlur(parts[..., 1:], (0, 0), max(sigma, 0.5))
+    return np.asarray(cv2.cvtColor(parts, cv2.COLOR_YCrCb2RGB), dtype=np.uint8)
 
 
 def _recolour(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:

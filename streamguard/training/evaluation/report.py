@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from pathlib import Path
 
+from streamguard.files import write_text
 from streamguard.training.evaluation.bootstrap import Figure
-from streamguard.training.evaluation.output import write_text
 from streamguard.training.evaluation.page import STYLE, sparkline
 from streamguard.training.evaluation.pictures import (
     DARK,
