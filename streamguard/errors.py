@@ -35,6 +35,11 @@ def redact(url: str) -> str:
     return scheme + _SECRET_QUERY.sub(r"\1***", rest)
 
 
+def one_line(text: str) -> str:
+    """The text with line ends and control characters escaped, so that it can be shown in a terminal."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 class StreamguardError(Exception):
     """Base of every error raised on purpose.
 
@@ -49,18 +54,13 @@ class StreamguardError(Exception):
 
     def __init__(self, thing: str, cause: str, remedy: str = "") -> None:
         # Names come from outside: neither a second line nor a terminal's control sequence may come along.
-        self.thing, self.cause, self.remedy = (
-            _one_line(redact(thing)), _one_line(cause).rstrip("."), _one_line(remedy).rstrip("."),
-        )
+        self.thing = one_line(redact(thing))
+        self.cause, self.remedy = (one_line(text).rstrip(".") for text in (cause, remedy))
         super().__init__(self.thing, self.cause, self.remedy)
 
     def __str__(self) -> str:
         text = f"{self.thing}: {self.cause}"
-        return f"{text}. {self.remedy}." if self.remedy else f"{text}."
-
-
-def _one_line(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+        return f"{text}. {self.remedy[0].upper()}{self.remedy[1:]}." if self.remedy else f"{text}."
 
 
 class SourceError(StreamguardError):

@@ -1,7 +1,8 @@
 """The command line: one module per command, registered here.
 
 Exit codes: 0 done; 2 wrong usage; 3 source unreachable; 4 no usable video; 5 model; 6 engine; 7 configuration;
-8 data; 9 output; 10 a fake was found (`--exit-code`); 130 and 143 stopped by Ctrl-C and SIGTERM; 1 anything else.
+8 data; 9 output; 10 a fake was found (`scan --exit-code`; it goes before a fault of another file); 130 and 143
+stopped by Ctrl-C and SIGTERM; 1 anything else. Of several faults the first one counts.
 """
 
 from __future__ import annotations
@@ -48,7 +49,3 @@ def main() -> None:
     except StreamguardError as error:
         print(f"streamguard: {error}", file=sys.stderr)
         raise SystemExit(error.exit_code) from None
-    except BrokenPipeError:
-        # The reader of our output left (`| head`): that is no fault.
-        sys.stderr.close()
-        raise SystemExit(0) from None

@@ -36,9 +36,20 @@ def bench(
 ) -> None:
     """Crops per second of each engine beside eager, CPU time of each stage, streams sustained."""
     from streamguard import models
+    from streamguard.errors import UnknownEngine
+    from streamguard.inference import factories
+    from streamguard.media import open_source
 
+    known = tuple(factories())
+    if unknown := sorted(set(engine or ()) - set(known)):
+        raise UnknownEngine(", ".join(unknown), "no engine of that name", f"choose from {', '.join(known)}")
+    if clip is not None:
+        with open_source(str(clip)):
+            pass
     names = model or sorted(set(models.available()) | {"unet", "unet_v1"})
     loaded = [_load(name) for name in names]
+    # One engine named: the stages and the whole pipeline are its own, too.
+    chosen = engine[0] if engine and len(engine) == 1 else None
     console.print(_engines(loaded, engine, seconds))
     judge = next((one for one in loaded if one.spec.name == models.DEFAULT_MODEL), loaded[0])
     with tempfile.TemporaryDirectory() as folder:
@@ -48,8 +59,8 @@ def bench(
 
             notes.print("making a 720p30 clip of one face")
             write_portrait_clip(path, seconds=8.0, fake_from=4.0, rate=RATE, width=WIDTH, height=HEIGHT)
-        console.print(_stages(path, judge, Path(folder) / "annotated.mp4"))
-        run(lambda: _throughput(path, judge))
+        console.print(_stages(path, judge, chosen, Path(folder) / "annotated.mp4"))
+        run(lambda: _throughput(path, judge, chosen))
 
 
 def _load(name: str) -> LoadedModel:
@@ -102,7 +113,7 @@ def _engines(loaded: list[LoadedModel], wanted: list[str] | None, seconds: float
     return table
 
 
-def _stages(path: Path, model: LoadedModel, annotated: Path) -> Table:
+def _stages(path: Path, model: LoadedModel, chosen: str | None, annotated: Path) -> Table:
     """Each stage alone, one after the other, so that the CPU time of all its threads is its own."""
     from streamguard.faces import CenterFaceDetector, FaceFinder
     from streamguard.media import Mp4Writer, open_source
@@ -118,7 +129,7 @@ def _stages(path: Path, model: LoadedModel, annotated: Path) -> Table:
         spent[stage] += time.process_time() - start
         return result
 
-    engine, rule = choose(model).engine, frame_rule(model.spec)
+    engine, rule = choose(model, chosen).engine, frame_rule(model.spec)
     detector = _Timed(CenterFaceDetector(threads=1), spent)
     finder = FaceFinder(detector, gate(model.spec), model.spec.margin)
     frames = 0
@@ -172,12 +183,12 @@ class _Timed:
         return found
 
 
-async def _throughput(path: Path, model: LoadedModel) -> int:
+async def _throughput(path: Path, model: LoadedModel, chosen: str | None) -> int:
     """The file through the whole pipeline, every frame judged, as fast as it goes."""
     from streamguard.pipeline.guard import Guard, choose
     from streamguard.types import Event
 
-    engine = await asyncio.to_thread(lambda: choose(model).engine)
+    engine = await asyncio.to_thread(lambda: choose(model, chosen).engine)
     frames, last, start = 0, 0.0, time.perf_counter()
     async with Guard(model, engine) as guard, aclosing(guard.watch(str(path))) as items:
         async for item in items:

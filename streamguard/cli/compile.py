@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamguard import inference, models
 from streamguard.errors import EngineError, EngineUnavailable
+
+if TYPE_CHECKING:
+    from streamguard import inference
 
 
 def compile_(
@@ -20,7 +22,7 @@ def compile_(
     engine: Annotated[
         str | None, typer.Option(help="An engine. By default every compiled one that can be used here.")
     ] = None,
-    max_batch: Annotated[int, typer.Option(min=1, max=256, help="Largest batch.")] = inference.MAX_BATCH,
+    max_batch: Annotated[int, typer.Option(min=1, max=256, help="Largest batch.")] = 16,
     force: Annotated[bool, typer.Option("--force", help="Compile again what is compiled already.")] = False,
 ) -> None:
     """Compile detectors for this machine, verify them against the float32 reference, and keep them.
@@ -30,6 +32,8 @@ def compile_(
         EngineUnavailable: the named engine, or every compiled one, cannot be used here.
         ParityError, EngineFailed: the last refusal, after the table, when an engine was refused.
     """
+    from streamguard import inference, models
+
     console = Console()
     loaded = [models.load(name) for name in model or models.available()]
     options = inference.EngineOptions(max_batch=max_batch)
@@ -62,6 +66,8 @@ def compile_(
 
 
 def _wanted(engine: str | None) -> list[inference.EngineFactory]:
+    from streamguard import inference
+
     if engine is not None:
         factory = inference.find_factory(engine)
         probe = factory.probe()

@@ -64,7 +64,7 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
         notes.print(f"{guard.spec.name} on {guard.engine.describe()}", markup=False)
         url = source or str(out / "clip.mp4")
         if source is None:
-            notes.print(f"making {url}: a real portrait, its face blended from {fake_from:.0f} s on")
+            notes.print(f"making {url}: a real portrait, its face blended from {fake_from:g} s on")
             clip = out / "clip.mp4"
             await asyncio.to_thread(
                 write_portrait_clip, clip, seconds=seconds, fake_from=fake_from, width=WIDTH, height=HEIGHT
@@ -131,7 +131,7 @@ def _told(event: Event) -> str:
 
 
 def _print_verdicts(moments: list[Moment], fake_from: float | None) -> None:
-    table = Table(title="What the guard said (an automated estimate that may be wrong)", title_justify="left")
+    table = Table(title="What the guard said", title_justify="left")
     for column in ("part", "truth", "verdict", "fake frames", "judged"):
         table.add_column(column)
     cut = fake_from if fake_from is not None else float("inf")
@@ -147,3 +147,4 @@ def _print_verdicts(moments: list[Moment], fake_from: float | None) -> None:
         verdict = Verdict.UNKNOWN if not judged else Verdict.FAKE if 2 * fakes > len(judged) else Verdict.REAL
         table.add_row(name, truth, f"[{STYLES[verdict]}]{verdict.value}[/]", str(fakes), str(len(judged)))
     console.print(table)
+    console.print("An automated estimate that may be wrong.")

@@ -6,16 +6,17 @@ import os
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from streamguard import inference, models
 from streamguard.errors import StreamguardError
-from streamguard.inference import hardware
-from streamguard.inference.cache import EngineCache, read_manifest
+
+if TYPE_CHECKING:
+    from streamguard import inference, models
 
 LIBRARIES = ("streamguard", "torch", "torch-tensorrt", "openvino", "numpy", "opencv-python", "av", "aiortc", "aiohttp")
 
@@ -43,6 +44,8 @@ def doctor() -> None:
 
 
 def _machine() -> Table:
+    from streamguard.inference import hardware
+
     table = _table("machine")
     table.add_row("Python", f"{platform.python_version()} on {platform.platform()}")
     table.add_row("CPU", f"{escape(hardware.cpu_name())}, {len(os.sched_getaffinity(0))} threads for this process")
@@ -53,6 +56,8 @@ def _machine() -> Table:
 
 
 def _detectors() -> tuple[Table, list[models.ModelSpec]]:
+    from streamguard import models
+
     table = _table("detectors")
     loaded = []
     for name in models.available():
@@ -69,6 +74,8 @@ def _detectors() -> tuple[Table, list[models.ModelSpec]]:
 
 
 def _engines() -> tuple[Table, inference.EngineFactory | None]:
+    from streamguard import inference
+
     table = _table("engines, best first")
     chosen = None
     for factory in inference.factories().values():
@@ -105,10 +112,13 @@ def _version(name: str) -> str:
 
 
 def _compiled(factory: inference.EngineFactory, spec: models.ModelSpec) -> str:
+    from streamguard.inference import EngineOptions
+    from streamguard.inference.cache import EngineCache, read_manifest
+
     cache = EngineCache.default(spec)
     if cache is None:
         return "nowhere to keep it: compiled at each start (set XDG_CACHE_HOME)"
-    traits = factory.traits(inference.EngineOptions())
+    traits = factory.traits(EngineOptions())
     folder = cache.folder(spec.name, factory.name, traits.get("precision", "any"))
     if cache.find(folder, spec, factory.name, traits) is not None:
         return f"verified and ready in {folder}"

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from streamguard.pipeline.guard import Guard
-from streamguard.pipeline.scan import FileScan
-from streamguard.pipeline.stream import FrameReport
-from streamguard.types import Event, Verdict
+from streamguard.errors import redact
+from streamguard.types import Event, EventKind, Verdict
+
+if TYPE_CHECKING:
+    from streamguard.pipeline.guard import Guard
+    from streamguard.pipeline.scan import FileScan
+    from streamguard.pipeline.stream import FrameReport
 
 NOTICE = "An automated estimate that may be wrong."
+STREAM_STATE = "stream.state"
+LINE_KINDS = {
+    EventKind.STREAM_UP.value: "pictures flow; `detail` is their size; each connection has its `epoch`, from 0",
+    STREAM_STATE: "verdict on the stream and each face, once a second and at each change; `time` is media seconds",
+    EventKind.FAKE_OPENED.value: "the face `track` is held for fake from now on; `share` of the window's frames",
+    EventKind.FAKE_UPDATED.value: "it still is; once a minute",
+    EventKind.FAKE_CLOSED.value: "it no longer is, or is gone",
+    EventKind.STREAM_DEGRADED.value: "the engine fails: faces are seen but not judged; `detail` says why",
+    EventKind.STREAM_DOWN.value: "the source is gone; `detail` says why and when the next attempt follows",
+}
+"""What `watch --jsonl` writes, by `kind`."""
 
 
 class _Document(BaseModel):
@@ -66,7 +80,7 @@ class ScanDocument(_Document):
     schema_: Literal["streamguard.scan/1"] = Field(default="streamguard.scan/1", alias="schema")
     notice: str = NOTICE
     model: str = Field(description="Model name and digest.")
-    engine: str
+    engine: str = Field(description="Engine, precision and digest.")
     threshold: float = Field(description="Pixel threshold of the frame rule, 0..1.")
     complete: bool = Field(description="False when the scan was stopped early.")
     files: list[FileDocument]
@@ -77,7 +91,7 @@ def file_document(path: str, scan: FileScan) -> FileDocument:
     verdict = scan.verdict
     fault = FaultDocument(kind=type(scan.fault).__name__, message=str(scan.fault)) if scan.fault else None
     return FileDocument(
-        path=path,
+        path=redact(path),
         verdict=verdict.verdict,
         contains_fake=verdict.contains_fake,
         share=verdict.share,
@@ -97,8 +111,8 @@ def file_document(path: str, scan: FileScan) -> FileDocument:
 def scan_document(guard: Guard, files: list[FileDocument], *, complete: bool) -> ScanDocument:
     """The whole report."""
     return ScanDocument(
-        model=f"{guard.spec.name}@{guard.spec.digest}",
-        engine=f"{guard.engine.name}/{guard.engine.precision}",
+        model=guard.model_label,
+        engine=guard.engine_label,
         threshold=guard.spec.threshold,
         complete=complete,
         files=files,
@@ -127,7 +141,7 @@ def state_line(report: FrameReport) -> dict[str, Any]:
         for number, track in state.tracks.items()
     ]
     return {
-        "kind": "stream.state",
+        "kind": STREAM_STATE,
         "stream": frame.stream,
         "epoch": frame.epoch,
         "time": round(frame.time, 3),

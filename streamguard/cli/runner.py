@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,8 @@ notes = Console(stderr=True)
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
     """Run `work` until it returns its exit code; Ctrl-C and SIGTERM cancel it cleanly (130, 143).
 
-    `work` may catch the cancellation, write what it has, and return: the stop's exit code is used anyway.
+    `work` may catch the cancellation, write what it has, and return: the stop's exit code is used anyway. A second
+    Ctrl-C or SIGTERM ends the process on the spot. A reader of our output that leaves (`| head`) is no fault.
     """
     caught: list[signal.Signals] = []
 
@@ -34,6 +36,8 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
         loop = asyncio.get_running_loop()
 
         def stop(number: signal.Signals) -> None:
+            if caught:
+                os._exit(128 + number)
             caught.append(number)
             task.cancel()
 
@@ -42,20 +46,32 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
         return await work()
 
     code = 0
-    with contextlib.suppress(asyncio.CancelledError):
-        code = asyncio.run(guarded())
+    try:
+        with contextlib.suppress(asyncio.CancelledError):
+            code = asyncio.run(guarded())
+    except BrokenPipeError:
+        # Python flushes standard output once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if caught:
         code = 128 + caught[0]
     if code:
         raise typer.Exit(code)
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, *inputs: str) -> None:
     """Fail before hours of work rather than after.
 
+    Args:
+        path: what will be written.
+        inputs: files that will be read, and must not be overwritten.
+
     Raises:
-        OutputError: the folder is missing or not writable.
+        OutputError: it is a folder or an input, or its folder is missing or not writable.
     """
+    if path.is_dir():
+        raise OutputError(str(path), "this is a folder", "give the name of a file")
+    if path.exists() and any(os.path.exists(name) and path.samefile(name) for name in inputs):
+        raise OutputError(str(path), "this is the video to judge", "give another name")
     folder = path.absolute().parent
     if not folder.is_dir():
         raise OutputError(str(path), "its folder does not exist", f"create {folder} first")

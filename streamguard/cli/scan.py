@@ -8,21 +8,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.box import SIMPLE
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from streamguard.cli.runner import check_writable, console, notes, run
-from streamguard.errors import OutputError, StreamguardError
+from streamguard.errors import OutputError, StreamguardError, one_line, redact
 from streamguard.files import write_text
 from streamguard.types import Verdict
 
 if TYPE_CHECKING:
     from streamguard.cli.reports import FileDocument
     from streamguard.pipeline.guard import Guard
-    from streamguard.pipeline.recorder import OverlayRecorder
     from streamguard.pipeline.stream import FrameReport
 
 FAKE_FOUND = 10
+MOST_ROWS, MOST_SPANS = 20, 4
 STYLES = {Verdict.FAKE: "bold dark_orange3", Verdict.REAL: "dodger_blue2", Verdict.UNKNOWN: "grey58"}
 
 
@@ -49,7 +51,7 @@ def scan(
         raise typer.BadParameter("one annotated video needs one FILE", param_hint="--overlay")
     for out in (json_out, overlay):
         if out is not None:
-            check_writable(out)
+            check_writable(out, *files)
     run(lambda: _scan(files, json_out, overlay, model, engine, exit_code))
 
 
@@ -66,23 +68,23 @@ async def _scan(
     async with guard:
         try:
             columns = (
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TextColumn("{task.fields[state]}"),
                 TimeRemainingColumn(),
             )
-            with Progress(*columns, console=notes, transient=True) as progress:
+            with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as progress:
                 for path in files:
                     await _scan_file(guard, path, overlay, progress, documents, faults)
             complete = True
         finally:
             for document in documents:
-                console.print(_table(document))
+                _print(document)
             if json_out is not None:
                 report = scan_document(guard, documents, complete=complete)
                 write_text(json_out, report.model_dump_json(by_alias=True, indent=2) + "\n")
     for fault in faults:
-        notes.print(f"streamguard: {fault}", style="red", markup=False, soft_wrap=True)
+        notes.print(f"streamguard: {fault}", style="red", markup=False, highlight=False, soft_wrap=True)
     if exit_code and any(document.contains_fake or document.verdict is Verdict.FAKE for document in documents):
         return FAKE_FOUND
     return faults[0].exit_code if faults else 0
@@ -98,19 +100,23 @@ async def _scan_file(
 ) -> None:
     from streamguard.cli.reports import file_document
     from streamguard.pipeline.recorder import OverlayRecorder
-    from streamguard.pipeline.scan import FileScan, frame_estimate
+    from streamguard.pipeline.scan import FileScan
 
-    total = None
-    with contextlib.suppress(StreamguardError):
-        total = await asyncio.to_thread(frame_estimate, path)
-    task = progress.add_task(Path(path).name, total=total, state="")
+    task = progress.add_task(one_line(Path(redact(path)).name), total=None, state="")
     scanned = FileScan(guard, path)
+    recorder: OverlayRecorder | None = None
+
+    async def show(report: FrameReport) -> None:
+        said = f"{report.state.state.value:7} {report.frame.time:6.1f} s"
+        progress.update(task, total=scanned.frame_count, advance=1, state=said)
+        if recorder is not None:
+            await recorder.write(report)
+
     try:
         async with contextlib.AsyncExitStack() as stack:
-            recorder = None
             if overlay is not None:
                 recorder = await stack.enter_async_context(OverlayRecorder(overlay, guard.spec.threshold))
-            await scanned.run(lambda report: _show(report, recorder, progress, task))
+            await scanned.run(show)
     except OutputError as error:
         faults.append(error)
     finally:
@@ -120,25 +126,31 @@ async def _scan_file(
             faults.append(scanned.fault)
 
 
-async def _show(report: FrameReport, recorder: OverlayRecorder | None, progress: Progress, task: TaskID) -> None:
-    progress.update(task, advance=1, state=f"{report.state.state.value:7} {report.frame.time:6.1f} s")
-    if recorder is not None:
-        await recorder.write(report)
+def _print(document: FileDocument) -> None:
+    """One line for the file, whatever its length, then a table of its faces."""
+    line = Text(f"{one_line(document.path)}: ").append(document.verdict.value, STYLES[document.verdict])
+    if document.contains_fake and document.verdict is not Verdict.FAKE:
+        line.append(", ").append("fake in part", STYLES[Verdict.FAKE])
+    if document.share is not None:
+        line.append(f", {document.share:.0%} of {document.judged} judged frames fake")
+    elif document.tracks:
+        line.append(", no face could be judged")
+    else:
+        line.append(f", no face in {document.frames} frames" if document.frames else ", not one frame could be read")
+    console.print(line, soft_wrap=True)
+    if document.tracks:
+        console.print(_table(document))
 
 
 def _table(document: FileDocument) -> Table:
-    said = f"[{STYLES[document.verdict]}]{document.verdict.value}[/]"
-    if document.contains_fake and document.verdict is not Verdict.FAKE:
-        said += f", [{STYLES[Verdict.FAKE]}]fake in part[/]"
-    share = "" if document.share is None else f", {document.share:.0%} of {document.judged} judged frames fake"
-    from rich.markup import escape
-
-    table = Table(title=f"{escape(document.path)}: {said}{share}", title_justify="left", caption_justify="left")
-    if not document.tracks:
-        table.caption = "no face was found"
-    for column in ("face", "verdict", "fake share", "score", "judged", "not judged", "seen", "held for fake"):
-        table.add_column(column, justify="left" if column in {"verdict", "held for fake"} else "right")
-    for track in document.tracks:
+    table = Table(box=SIMPLE, caption_justify="left", show_edge=False, pad_edge=False, collapse_padding=True)
+    for column in ("face", "verdict", "fake", "score", "judged", "unjudged", "seen, s", "held for fake, s"):
+        table.add_column(column, justify="left" if column.startswith(("verdict", "held")) else "right")
+    # Fakes first, then by how much was seen of a face: a long film has hundreds of passers-by.
+    told = sorted(document.tracks, key=lambda track: (not track.fake_intervals, -track.fake, -track.judged))[:MOST_ROWS]
+    for track in sorted(told, key=lambda track: track.track):
+        spans = [f"{start:.1f}-{end:.1f}" for start, end in track.fake_intervals]
+        more = [f"and {len(spans) - MOST_SPANS} more"] if len(spans) > MOST_SPANS else []
         table.add_row(
             str(track.track),
             f"[{STYLES[track.verdict]}]{track.verdict.value}[/]",
@@ -146,7 +158,9 @@ def _table(document: FileDocument) -> Table:
             "-" if track.score is None else f"{track.score:.2f}",
             str(track.judged),
             str(track.unknown),
-            f"{track.first:.1f}-{track.last:.1f} s",
-            ", ".join(f"{start:.1f}-{end:.1f} s" for start, end in track.fake_intervals) or "-",
+            f"{track.first:.1f}-{track.last:.1f}",
+            ", ".join(spans[:MOST_SPANS] + more) or "-",
         )
+    if hidden := len(document.tracks) - len(told):
+        table.caption = f"and {hidden} more faces; --json writes all"
     return table

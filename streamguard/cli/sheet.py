@@ -11,6 +11,8 @@ from streamguard.files import write_bytes
 from streamguard.types import UInt8Array, Verdict
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from streamguard.cli.demo import Moment
 
 COLUMNS = 4
@@ -42,26 +44,35 @@ def contact_sheet(
         axes = figure.add_subplot(grid[number // COLUMNS, number % COLUMNS])
         axes.imshow(rgb)
         axes.set_axis_off()
-        truth = "" if fake_from is None else ("  truth: blended" if time >= fake_from else "  truth: real")
-        axes.set_title(f"{time:.1f} s{truth}", fontsize=9, loc="left", pad=3)
-    axes = figure.add_subplot(grid[rows, :])
-    times = [moment.time for moment in moments]
-    shares = [float("nan") if moment.share is None else moment.share for moment in moments]
-    axes.plot(times, shares, color="black", linewidth=1.5, label="share of fake frames in the window")
-    colours = {Verdict.FAKE: FAKE, Verdict.REAL: REAL, Verdict.UNKNOWN: UNKNOWN}
-    for state, colour in colours.items():
-        at = [moment.time for moment in moments if moment.state is state]
-        axes.scatter(
-            at, [-0.09] * len(at), color=colour, marker="s", s=14, linewidths=0, label=f"verdict {state.value}"
-        )
-    if fake_from is not None and times:
-        axes.axvspan(fake_from, max(times), color=FAKE, alpha=0.12, linewidth=0, label="truth: blended")
-    axes.set_xlim(0, max(times, default=1.0))
-    axes.set_ylim(-0.16, 1.05)
-    axes.set_xlabel("seconds")
-    axes.set_ylabel("fake share")
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="center left", fontsize=8, frameon=False)
+        fake = fake_from is not None and time >= fake_from
+        truth = "" if fake_from is None else ("   truth: blended" if fake else "   truth: real")
+        axes.set_title(f"{time:.1f} s{truth}", fontsize=10, loc="left", pad=3, color=FAKE if fake else "black")
+    _timeline(figure.add_subplot(grid[rows, :]), moments, fake_from)
     picture = BytesIO()
     figure.savefig(picture, format="png")
     write_bytes(path, picture.getvalue())
+
+
+def _timeline(axes: Axes, moments: Sequence[Moment], fake_from: float | None) -> None:
+    """The share of fake frames over time, above a band of the stream's verdict."""
+    times = [moment.time for moment in moments]
+    end = max(times, default=1.0)
+    if fake_from is not None:
+        axes.axvspan(fake_from, max(end, fake_from), color=FAKE, alpha=0.12, linewidth=0, label="truth: blended")
+    shares = [float("nan") if moment.share is None else moment.share for moment in moments]
+    axes.plot(times, shares, color="black", linewidth=1.5, label="share of fake frames in the window")
+    for state, colour in ((Verdict.FAKE, FAKE), (Verdict.REAL, REAL), (Verdict.UNKNOWN, UNKNOWN)):
+        # A verdict holds until the next frame is judged.
+        spans = [
+            (moment.time, until - moment.time)
+            for moment, until in zip(moments, [*times[1:], end], strict=True)
+            if moment.state is state
+        ]
+        axes.broken_barh(spans, (-0.16, 0.1), color=colour, linewidth=0, label=f"verdict {state.value}")
+    axes.set_xlim(0, max(end, 0.1))
+    axes.set_ylim(-0.18, 1.05)
+    axes.set_yticks([0, 0.5, 1], ["0", "half", "all"])
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("fake frames")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, fontsize=9, frameon=False)

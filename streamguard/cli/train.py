@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 
-from streamguard.cli.runner import console, notes
+from streamguard.cli.runner import check_writable, console, notes
 
 if TYPE_CHECKING:
+    from streamguard.training.config import TrainConfig
     from streamguard.training.loop import Progress as Reached
 
 _COLUMNS = (
@@ -22,6 +32,8 @@ _COLUMNS = (
     TimeRemainingColumn(),
     TextColumn("{task.fields[note]}"),
 )
+SHOWN = 10
+"""Skipped files that are named; of more the number is told."""
 
 
 def train(
@@ -37,20 +49,30 @@ def train(
     import torch
 
     from streamguard.errors import ConfigError
+    from streamguard.models import fresh
     from streamguard.training.config import read_config
     from streamguard.training.loop import Trainer, open_packs
+    from streamguard.training.pack import Pack
     from streamguard.training.run import finish
 
+    if prepare_only and data is None:
+        raise typer.BadParameter("packs are made from data: give --data", param_hint="--prepare-only")
     read = read_config(config)
     if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
         raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")
+    # What would fail at the end of hours of work is to fail now.
+    folder = out or config.parent
+    fresh(read.network)
+    for place in (work, folder):
+        _make_writable(place)
     if threads:
         torch.set_num_threads(threads)
     packs = work / "packs"
     if data is not None:
-        _prepare(data, config, packs)
+        _prepare(data, read, packs)
     if prepare_only:
         return
+    Pack(packs / "calibration")
     trainer = Trainer(read, open_packs(packs), work / read.name / "checkpoint.pt", device)
     if trainer.progress.step:
         notes.print(f"resumed at step {trainer.progress.step}")
@@ -68,7 +90,6 @@ def train(
             progress.update(task, completed=reached.step, note=note)
 
         trainer.run(advance)
-    folder = out or config.parent
     outcome = finish(read, config, trainer, packs, folder)
     table = Table(title=f"{read.name} written to {folder}", title_justify="left")
     table.add_column("figure")
@@ -77,25 +98,34 @@ def train(
         table.add_row(f"validation frame AUC at step {step}", f"{auc:.3f}")
         table.add_row("validation Dice over both halves", f"{dice:.3f}")
     table.add_row("frame AUC on held-out self-blends", f"{outcome.calibration_auc:.3f}")
+    if outcome.calibration_auc <= 0.5:
+        notes.print("streamguard: this detector does not tell fakes from real faces: train longer", style="red")
     table.add_row("pixel threshold", f"{outcome.spec.threshold:g}")
     console.print(table)
 
 
-def _prepare(data: Path, config: Path, packs: Path) -> None:
-    from streamguard.training.config import read_config
+def _make_writable(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder / "file")
+
+
+def _prepare(data: Path, config: TrainConfig, packs: Path) -> None:
     from streamguard.training.prepare import prepare
 
+    skipped: list[str] = []
     with Progress(*_COLUMNS, console=notes) as progress:
-        tasks = {}
+        tasks: dict[str, TaskID] = {}
 
         def advance(pack: str, done: int, total: int) -> None:
             if pack not in tasks:
                 tasks[pack] = progress.add_task(f"pack {pack}", total=total, note="")
             progress.update(tasks[pack], completed=done)
 
-        skipped: list[str] = []
-        prepare(data, read_config(config), packs, advance, skipped.append)
-    for sentence in skipped[:10]:
-        notes.print(f"skipped {sentence}", markup=False)
-    if len(skipped) > 10:
-        notes.print(f"skipped {len(skipped)} files in all")
+        try:
+            prepare(data, config, packs, advance, skipped.append)
+        finally:
+            for sentence in skipped[:SHOWN]:
+                notes.print(f"skipped {sentence}", markup=False, highlight=False, soft_wrap=True)
+            if len(skipped) > SHOWN:
+                notes.print(f"skipped {len(skipped)} files in all")

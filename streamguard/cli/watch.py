@@ -8,10 +8,12 @@ import json
 import sys
 from collections import deque
 from contextlib import aclosing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from rich.box import SIMPLE
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from streamguard.pipeline.stream import FrameReport
 
 STATE_EVERY = 1.0
+MOST_ROWS = 12
 
 
 def watch(
@@ -39,12 +42,16 @@ def watch(
     model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
 ) -> None:
-    """Watch a stream and say, while it plays, which faces are fake. Ctrl-C ends it cleanly."""
+    """Watch a stream and say, while it plays, which faces are fake. Ctrl-C ends it cleanly.
+
+    Lines of --jsonl, by `kind`: stream.up, stream.state (each second and at each change), fake.opened, fake.updated,
+    fake.closed, stream.degraded, stream.down.
+    """
     if transport not in {"tcp", "udp"}:
         raise typer.BadParameter("choose tcp or udp", param_hint="--transport")
     chosen: Literal["tcp", "udp"] = "udp" if transport == "udp" else "tcp"
     if overlay is not None:
-        check_writable(overlay)
+        check_writable(overlay, url)
     run(lambda: _watch(url, jsonl, overlay, seconds, chosen, wait, model, engine))
 
 
@@ -69,9 +76,11 @@ async def _watch(
         recorder = None
         if overlay is not None:
             recorder = await stack.enter_async_context(OverlayRecorder(overlay, guard.spec.threshold))
-        show: JsonLines | Screen = (
-            JsonLines() if jsonl else stack.enter_context(Screen(f"{guard.spec.name} on {guard.engine.name}"))
-        )
+        show: JsonLines | TextLines | Screen
+        if jsonl or not console.is_terminal:
+            show = JsonLines() if jsonl else TextLines()
+        else:
+            show = stack.enter_context(Screen(f"{guard.spec.name} on {guard.engine.name}"))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), aclosing(guard.watch(url, options=options)) as items:
                 async for item in items:
@@ -106,6 +115,23 @@ class JsonLines:
         sys.stdout.flush()
 
 
+class TextLines:
+    """Events and changes of the stream's verdict, a line each: for a log."""
+
+    def __init__(self) -> None:
+        self._told: Verdict | None = None
+
+    def add(self, item: FrameReport | Event) -> None:
+        """Write what is due."""
+        if isinstance(item, Event):
+            console.print(event_text(item), soft_wrap=True)
+        elif item.state.state is not self._told:
+            self._told = item.state.state
+            now = datetime.now(UTC)
+            console.print(f"{now:%H:%M:%S} {item.frame.time:.1f} s: {self._told.value}", soft_wrap=True)
+        sys.stdout.flush()
+
+
 class Screen:
     """A live table: faces with their state, and the newest events below."""
 
@@ -130,12 +156,21 @@ class Screen:
             self._report = item
 
     def _picture(self) -> Group:
-        return Group(self._faces(), *(self._line(event) for event in self._events))
+        return Group(self._faces(), *(event_text(event) for event in self._events))
 
     def _faces(self) -> Table:
         report = self._report
-        table = Table(title=self._title, title_justify="left", caption="An automated estimate that may be wrong.")
-        for column in ("face", "state", "why", "fake share", "score", "judged frames"):
+        table = Table(
+            title=self._title,
+            title_justify="left",
+            box=SIMPLE,
+            show_edge=False,
+            pad_edge=False,
+            collapse_padding=True,
+            caption="An automated estimate that may be wrong.",
+            caption_justify="left",
+        )
+        for column in ("face", "state", "why not", "fake share", "score", "judged"):
             table.add_column(column)
         if report is None:
             table.title = f"{self._title}: waiting for the first frame"
@@ -144,7 +179,14 @@ class Screen:
             f"{self._title}   {report.frame.time:.1f} s   [{STYLES[report.state.state]}]{report.state.state.value}[/]"
         )
         reasons = {face.face.track: face.reason.value for face in report.faces if face.reason}
-        for number, track in report.state.tracks.items():
+        # Those held for fake first, then the ones in the picture now.
+        tracks = sorted(
+            report.state.tracks.items(),
+            key=lambda one: (one[1].state is not Verdict.FAKE, -one[1].judged, one[0]),
+        )
+        if len(tracks) > MOST_ROWS:
+            table.caption = f"and {len(tracks) - MOST_ROWS} more faces. {table.caption}"
+        for number, track in tracks[:MOST_ROWS]:
             table.add_row(
                 str(number),
                 f"[{STYLES[track.state]}]{'NOT JUDGED' if track.state is Verdict.UNKNOWN else track.state.value}[/]",
@@ -155,11 +197,11 @@ class Screen:
             )
         return table
 
-    @staticmethod
-    def _line(event: Event) -> Text:
-        style = STYLES[Verdict.FAKE] if event.kind is EventKind.FAKE_OPENED else ""
-        face = f"face {event.track}" if event.track is not None else ""
-        share = f"{event.share:.0%} fake" if event.share is not None else ""
-        return Text(
-            " ".join(filter(None, (f"{event.at:%H:%M:%S}", event.kind.value, face, share, event.detail))), style=style
-        )
+
+def event_text(event: Event) -> Text:
+    """One line for people, its time in UTC."""
+    style = STYLES[Verdict.FAKE] if event.kind is EventKind.FAKE_OPENED else ""
+    face = f"face {event.track}" if event.track is not None else ""
+    share = f"{event.share:.0%} fake" if event.share is not None else ""
+    parts = (f"{event.at:%H:%M:%S}", event.kind.value, face, share, event.detail)
+    return Text(" ".join(filter(None, parts)), style=style)

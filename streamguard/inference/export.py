@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +38,12 @@ def channels_last(guard: Guard) -> Guard:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide the warnings that the compilers raise about their own insides; nobody here can act on them."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+    """Hide what the compilers warn of and log about their own insides; nobody here can act on it."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

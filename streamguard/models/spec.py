@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from streamguard.errors import ConfigError, UnknownModel
 
 Unit = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class _Network(_Table):
@@ -29,7 +31,7 @@ class _Input(_Table):
     size: int = Field(default=256, ge=32, le=1024)
     margin: float = Field(ge=1, le=3)
     mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    std: tuple[Positive, Positive, Positive]
 
 
 class _Rule(_Table):
@@ -38,7 +40,7 @@ class _Rule(_Table):
 
 
 class _Calibration(_Table):
-    slope: float = Field(default=1.0, gt=0)
+    slope: Positive = 1.0
     offset: float = 0.0
 
 
@@ -49,7 +51,8 @@ class _Gate(_Table):
 
 
 class _Weights(_Table):
-    file: str = "weights.safetensors"
+    # A name, no path: a spec must not lead out of its folder.
+    file: str = Field(default="weights.safetensors", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     sha256: str = ""
 
 
@@ -62,6 +65,13 @@ class _Document(_Table):
     calibration: _Calibration = _Calibration()
     gate: _Gate = _Gate()
     weights: _Weights = _Weights()
+
+    @model_validator(mode="after")
+    def _halved_evenly(self) -> Self:
+        multiple = 2 ** (self.network.steps - 1)
+        if self.input.size % multiple:
+            raise ValueError(f"input.size {self.input.size} is no multiple of {multiple}, as network.steps asks")
+        return self
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +185,8 @@ def format_spec(spec: ModelSpec) -> str:
 
 def _toml(value: object) -> str:
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-        return f'"{escaped}"'
+        # JSON's escapes are TOML's, but TOML wants this character escaped, too.
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     return repr(value)
@@ -185,4 +195,6 @@ def _toml(value: object) -> str:
 def _first(error: ValidationError) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
-    return f"unknown key `{key}`" if problem["type"] == "extra_forbidden" else f"`{key}`: {problem['msg']}"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key `{key}`"
+    return f"`{key}`: {problem['msg']}" if key else problem["msg"].removeprefix("Value error, ")

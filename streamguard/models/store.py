@@ -111,11 +111,16 @@ def load(name: str, folder: Path | None = None) -> LoadedModel:
         )
     network = build(spec)
     try:
-        network.load_state_dict({key: value.float() for key, value in load_tensors(data).items()})
+        state = {key: value.float() for key, value in load_tensors(data).items()}
+        network.load_state_dict(state)
     except (safetensors.SafetensorError, RuntimeError) as error:
         raise CorruptWeights(
             str(path), "the weights do not fit the network of the spec", "restore both files from the same release"
         ) from error
+    if not all(bool(value.isfinite().all()) for value in state.values()):
+        raise CorruptWeights(
+            str(path), "some of the weights are not finite numbers", "train again at a lower learning rate"
+        )
     return LoadedModel(spec, network)
 
 

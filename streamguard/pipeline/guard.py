@@ -55,10 +55,18 @@ class Guard:
         threads: CPU threads for finding faces and applying the rule, of all streams together.
         max_batch: crops the engine takes at once.
         max_delay: seconds a crop waits for its batch to fill.
+        label: the engine's name as written into events, with a hash; default: name and precision.
     """
 
     def __init__(
-        self, model: LoadedModel, engine: Engine, *, threads: int = 2, max_batch: int = 8, max_delay: float = 0.02
+        self,
+        model: LoadedModel,
+        engine: Engine,
+        *,
+        threads: int = 2,
+        max_batch: int = 8,
+        max_delay: float = 0.02,
+        label: str = "",
     ) -> None:
         self.spec: ModelSpec = model.spec
         if self.spec.size != MODEL_INPUT:
@@ -66,6 +74,8 @@ class Guard:
                 self.spec.name, f"its input is {self.spec.size} px, not {MODEL_INPUT}", "choose another model"
             )
         self.engine = engine
+        self.model_label = f"{self.spec.name}@{self.spec.digest}"
+        self.engine_label = label or f"{engine.name}-{engine.precision}"
         self.rule = frame_rule(self.spec)
         self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay)
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")
@@ -79,7 +89,8 @@ class Guard:
             UnknownEngine, EngineUnavailable, ParityError: the named engine cannot be used.
         """
         loaded = load(model)
-        return cls(loaded, choose(loaded, engine).engine)
+        selected = choose(loaded, engine)
+        return cls(loaded, selected.engine, label=selected.manifest.label)
 
     @property
     def batcher(self) -> Batcher:
@@ -107,7 +118,7 @@ class Guard:
         spec = self.spec
         finder = FaceFinder(CenterFaceDetector(), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
         return StreamPipeline(
-            Names(name, f"{spec.name}@{spec.digest}", f"{self.engine.name}/{self.engine.precision}"),
+            Names(name, self.model_label, self.engine_label),
             items,
             finder,
             self._batcher,

@@ -134,8 +134,8 @@ async def measure(
     if not records:
         raise DataError("evaluation", "not one clip could be judged", "check the folders")
     return Evaluation(
-        model=f"{guard.spec.name}@{guard.spec.digest}",
-        engine=f"{guard.engine.name}/{guard.engine.precision}",
+        model=guard.model_label,
+        engine=guard.engine_label,
         threshold=guard.spec.threshold,
         clips=tuple(records),
         created=datetime.now(UTC),

@@ -68,9 +68,11 @@ class Pack:
             self.fake: UInt8Array = np.load(folder / "fake.npy", mmap_mode="r")
             self.mask: UInt8Array = np.load(folder / "mask.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
-            raise DataError(str(folder), "no complete pack here", "run `streamguard train prepare` first") from error
+            raise DataError(
+                str(folder), "no complete pack here", "run `streamguard train` with `--data`, which makes one"
+            ) from error
         if index.get("schema") != SCHEMA or len(index["entries"]) > len(self.real):
-            raise DataError(str(folder), "the pack is of another version", "run `streamguard train prepare` again")
+            raise DataError(str(folder), "the pack is of another version", "remove it and prepare again")
         self.entries = tuple(Entry(**entry) for entry in index["entries"])
 
     def __len__(self) -> int:

@@ -61,23 +61,35 @@ def portrait_frames(
     for index in range(round(seconds * rate)):
         time = index / rate
         portrait = fake.pixels if fake_from is not None and time >= fake_from else real
-        matrix = _camera(time, phases, portrait.shape[0], width, height)
+        matrix = _camera(time, phases, real.shape[0], width, height)
         view = cv2.warpAffine(
-            portrait, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+            portrait, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
         )
         grain = np.roll(noise[index % len(noise)], (17 * index) % width, axis=1)
         yield picture_from_rgb(np.clip(view + grain[..., None] + 0.5, 0, 255).astype(np.uint8))
 
 
 def _camera(time: float, phases: Float64Array, side: int, width: int, height: int) -> Float64Array:
-    """float64 [2, 3]: portrait pixels to picture pixels at a moment."""
+    """float64 [2, 3]: portrait pixels to picture pixels at a moment.
+
+    The view stays within the square portrait with room for pan and turn, so that no edge of it is ever seen, and
+    holds the whole head, which reaches from near the upper edge to a third of the height.
+    """
+    room = 0.03 * side
+    seen = (side - 2 * room) * (0.88 + 0.05 * math.sin(0.4 * time + phases[5]))
+    across, down = (seen * share / max(width, height) for share in (width, height))
     sway = [math.sin(0.5 * time + phases[0]), math.sin(0.37 * time + phases[1])]
     tremble = [math.sin(9 * time + phases[2]) + math.sin(13 * time + phases[3]), math.sin(11 * time + phases[4])]
-    zoom = (height / side) * (1.06 + 0.05 * math.sin(0.4 * time + phases[5]))
-    angle = math.radians(1.2 * math.sin(0.6 * time + phases[1]))
+    centre = np.array(
+        [
+            # The head is left of the middle: as far left as the portrait's edge allows.
+            room + across / 2 + 0.012 * side * (1 + sway[0]) + 0.2 * tremble[0],
+            0.55 * room + down / 2 + 0.006 * side * (1 + sway[1]) + 0.2 * tremble[1],
+        ]
+    )
+    zoom = width / across
+    angle = math.radians(0.7 * math.sin(0.6 * time + phases[1]))
     cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
     linear = np.array([[cos, -sin], [sin, cos]])
-    # Always the whole head: the portrait's face is left of and above the middle.
-    centre = np.array([side * 0.46 + 6 * sway[0] + 0.3 * tremble[0], side * 0.46 + 5 * sway[1] + 0.3 * tremble[1]])
     offset = np.array([width / 2, height / 2]) - linear @ centre
     return np.concatenate([linear, offset[:, None]], axis=1)

@@ -16,7 +16,7 @@ from streamguard.faces.crop import CropSquare, crop_square
 from streamguard.faces.detector import CenterFaceDetector, Detections, FaceDetector
 from streamguard.faces.region import square
 from streamguard.files import write_text
-from streamguard.media import Codec, open_source, picture_from_rgb, recode, rgb_of
+from streamguard.media import Codec, VideoSource, open_source, picture_from_rgb, recode, rgb_of
 from streamguard.training.augment import jpeg
 from streamguard.training.config import TrainConfig
 from streamguard.training.pack import PACK_MARGIN, PACK_SIZE, Triple, write_pack
@@ -74,7 +74,7 @@ def prepare(
     if held.pairs:
         jobs["validation"] = ([(path, 0) for path in held.pairs], maker.pairs)
     portraits = [(path, v) for path in training.portraits for v in range(config.prepare.blends_per_face)]
-    # The real halves of the pairs blend, too: the same cameras and faces, with nothing but the blend to tell them apart.
+    # The real halves of the pairs blend, too: the same cameras and faces, told apart by nothing but the blend.
     clips = [(path, variant) for path in training.pairs for variant in range(config.prepare.blends_per_half)]
     videos = [(path, variant) for path in training.videos for variant in range(config.prepare.blends_per_face)]
     if portraits or videos or clips:
@@ -134,8 +134,7 @@ class TripleMaker:
         stride, person = self._config.prepare.pair_stride, person_of(path)
         found = 0
         with open_source(str(path)) as source:
-            pictures = (decoded.picture for decoded in source)
-            while chunk := list(islice(pictures, CHUNK)):
+            for chunk in _chunks(source):
                 sent = chunk if variant == 0 else _resend(chunk, source.average_rate or 30.0, random)
                 for index in range(variant % stride, len(chunk), stride):
                     real, fake = halves(chunk[index])
@@ -203,6 +202,23 @@ def halves(picture: Picture) -> tuple[Picture, Picture]:
         return Picture(*planes, picture.matrix, picture.full_range)
 
     return part(0), part(picture.width - width)
+
+
+def _chunks(source: VideoSource) -> Iterator[list[Picture]]:
+    """The source's pictures, `CHUNK` at a time; those before damage come before its error."""
+    chunk: list[Picture] = []
+    try:
+        for decoded in source:
+            chunk.append(decoded.picture)
+            if len(chunk) == CHUNK:
+                yield chunk
+                chunk = []
+    except (MediaError, SourceError):
+        if chunk:
+            yield chunk
+        raise
+    if chunk:
+        yield chunk
 
 
 def _pack_square(found: Detections) -> CropSquare | None:

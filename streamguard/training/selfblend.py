@@ -158,7 +158,7 @@ def _recolour(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
         hsv = cv2.cvtColor(picture, cv2.COLOR_RGB2HSV).astype(np.float32)
         hsv[..., 0] = (hsv[..., 0] + random.uniform(-6, 6)) % 180
         hsv[..., 1] *= random.uniform(0.75, 1.25)
-        picture = cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB)
+        return np.asarray(cv2.cvtColor(np.clip(hsv, 0, 255).astype(np.uint8), cv2.COLOR_HSV2RGB), dtype=np.uint8)
     return np.asarray(picture, dtype=np.uint8)
 
 

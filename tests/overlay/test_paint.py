@@ -156,7 +156,7 @@ EDGES = st.one_of(st.floats(-60, 200), st.sampled_from([math.nan, math.inf, -1e9
     bend=st.tuples(st.floats(-3, 3), st.sampled_from([0.0, 1.0, math.nan, 1e12])),
     scale=st.sampled_from([0.2, 1.0, 4.0]),
 )
-def test_nothing_makes_it_raise_or_change_its_input(  # noqa: PLR0917
+def test_nothing_makes_it_raise_or_change_its_input(
     make_picture: MakePicture,
     make_face: MakeFace,
     make_mask: MakeMask,

@@ -88,7 +88,7 @@ def green_detector(name: str = "green") -> LoadedModel:
     network = models.build(spec)
     state = {key: value.clone() for key, value in network.state_dict().items()}
     for key, value in state.items():
-        if key.endswith(".weight") and value.ndim == 4:
+        if value.ndim == 4 or key.startswith("upsamplers"):
             value.zero_()
     state["encoders.0.0.weight"][0, :, 1, 1] = torch.tensor([-0.5, 1.0, -0.5])
     for key in ("encoders.0.3.weight", "decoders.0.0.weight", "decoders.0.3.weight"):

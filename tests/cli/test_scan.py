@@ -1,0 +1,165 @@
+"""`streamguard scan` in a process of its own: good files, bad files, and the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streamguard.cli.reports import ScanDocument
+from streamguard.media import open_source
+from tests.cli.conftest import Run, assert_one_line
+from tests.support.media_files import make_video, replace_bytes, truncate
+from tests.support.portraits import RATE, SIZE, portrait_pictures
+
+
+def report(path: Path) -> ScanDocument:
+    """The JSON report, checked against its own schema."""
+    return ScanDocument.model_validate_json(path.read_bytes())
+
+
+def test_a_report_of_two_files(run: Run, half_fake: Path, real: Path, tmp_path: Path) -> None:
+    result = run("scan", half_fake, real, "--json", "out.json", "--exit-code")
+    assert (result.returncode, result.stderr) == (10, "")
+    document = report(tmp_path / "out.json")
+    assert document.complete
+    fake, other = document.files
+    assert (fake.verdict, fake.contains_fake, fake.frames, fake.fault) == ("FAKE", True, 120, None)
+    assert (other.verdict, other.contains_fake, other.share) == ("REAL", False, 0.0)
+    assert fake.share == pytest.approx(60 / 116)
+    assert document.model.startswith("green@")
+    lines = result.stdout.splitlines()
+    assert f"{half_fake}: FAKE, 52% of 116 judged frames fake" in lines
+    assert f"{real}: REAL, 0% of 36 judged frames fake" in lines
+    assert all(len(line) <= 80 for line in lines if not line.startswith("/"))
+    assert any(line.split()[:3] == ["1", "FAKE", "52%"] and line.endswith("3.0-6.0") for line in map(str.rstrip, lines))
+    assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_real_file_leaves_with_zero(run: Run, real: Path) -> None:
+    assert run("scan", real, "--exit-code").returncode == 0
+
+
+def test_through_openvino(run: Run, half_fake: Path, tmp_path: Path) -> None:
+    result = run("scan", half_fake, "--json", "out.json", engine="openvino")
+    assert (result.returncode, result.stderr) == (0, "")
+    document = report(tmp_path / "out.json")
+    assert document.engine.startswith("openvino-")
+    assert document.files[0].share == pytest.approx(60 / 116)
+
+
+def test_the_overlay(run: Run, real: Path, tmp_path: Path) -> None:
+    assert run("scan", real, "--overlay", "out.mp4").returncode == 0
+    with open_source(tmp_path / "out.mp4") as source:
+        assert len(list(source)) == 40
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "cause"),
+    [
+        ("missing", 3, "no such file"),
+        ("folder", 3, "this is a folder"),
+        ("empty", 4, "is empty"),
+        ("text", 4, "no media file"),
+        ("audio", 4, "no video track"),
+        ("codec", 4, "no decoder"),
+        ("huge", 4, "too large (16384x64)"),
+    ],
+)
+def test_a_bad_file(run: Run, tmp_path: Path, kind: str, code: int, cause: str) -> None:
+    path = tmp_path / f"{kind}.mp4"
+    if kind == "folder":
+        path.mkdir()
+    elif kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("No video at all.\n" * 50)
+    elif kind == "audio":
+        make_video(path, audio_only=True)
+    elif kind == "codec":
+        replace_bytes(make_video(path, frames=5), b"avc1", b"zzzz")
+    elif kind == "huge":
+        path = make_video(tmp_path / "huge.mkv", frames=2, size=(16384, 64), codec="mjpeg", pix_fmt="yuvj420p")
+    result = run("scan", path, "--json", "out.json")
+    assert_one_line(result, code, path.name, cause)
+    (told,) = report(tmp_path / "out.json").files
+    assert told.fault is not None
+    assert cause in told.fault.message
+    assert (told.verdict, told.frames) == ("UNKNOWN", 0)
+
+
+def test_a_truncated_file_is_judged_up_to_the_damage(run: Run, tmp_path: Path) -> None:
+    pictures = portrait_pictures(4.0, (0.0, 4.0))
+    path = make_video(tmp_path / "cut.mp4", size=SIZE, rate=RATE, pictures=pictures, movflags="+faststart")
+    truncate(path, 0.6)
+    result = run("scan", path, "--json", "out.json")
+    assert_one_line(result, 4, "cut.mp4", "breaks off")
+    document = report(tmp_path / "out.json")
+    (told,) = document.files
+    assert told.verdict == "FAKE"
+    assert told.judged > 20
+    assert told.fault is not None
+    assert told.fault.kind == "CorruptMedia"
+    # Every file was seen to its end, such as it is.
+    assert document.complete
+
+
+def test_one_bad_file_among_good_ones(run: Run, half_fake: Path, real: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    result = run("scan", real, "empty.mp4", half_fake, "none.mp4", "--json", "out.json")
+    assert result.returncode == 4
+    assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == ["empty.mp4", "none.mp4"]
+    files = report(tmp_path / "out.json").files
+    assert [file.verdict.value for file in files] == ["REAL", "UNKNOWN", "FAKE", "UNKNOWN"]
+    assert "empty.mp4: UNKNOWN, not one frame could be read" in result.stdout.splitlines()
+
+
+def test_an_unknown_model(run: Run, real: Path) -> None:
+    assert_one_line(run("scan", real, model="nothing"), 5, "nothing: no detector of that name", "Choose one of")
+
+
+def test_an_unknown_engine(run: Run, real: Path) -> None:
+    assert_one_line(run("scan", real, engine="nothing"), 6, "nothing: no engine of that name", "Choose one of")
+
+
+def test_corrupt_weights(run: Run, real: Path, tmp_path: Path, detector: Path) -> None:
+    copy = tmp_path / "green"
+    copy.mkdir()
+    (copy / "spec.toml").write_bytes((detector / "spec.toml").read_bytes())
+    (copy / "weights.safetensors").write_bytes((detector / "weights.safetensors").read_bytes()[:-1] + b"\x00\x00")
+    assert_one_line(run("scan", real, model=copy), 5, "weights.safetensors", "SHA-256", "Restore both files")
+    with (copy / "spec.toml").open("a") as spec:
+        spec.write("\n[rules]\nx = 1\n")
+    assert_one_line(run("scan", real, model=copy), 7, "spec.toml", "unknown key `rules`")
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "cause"),
+    [
+        ("--json", "nowhere/out.json", "folder does not exist"),
+        ("--json", ".", "this is a folder"),
+        ("--overlay", "in.mp4", "the video to judge"),
+    ],
+)
+def test_an_output_that_cannot_be(run: Run, tmp_path: Path, option: str, name: str, cause: str) -> None:
+    make_video(tmp_path / "in.mp4", frames=2)
+    before = (tmp_path / "in.mp4").read_bytes()
+    assert_one_line(run("scan", "in.mp4", option, name), 9, cause)
+    assert (tmp_path / "in.mp4").read_bytes() == before
+
+
+def test_a_name_with_control_characters_stays_one_line(run: Run) -> None:
+    assert_one_line(run("scan", "a\nb\x1b[31m.mp4"), 3, "a\\nb\\x1b[31m.mp4")
+
+
+def test_wrong_usage(run: Run, real: Path) -> None:
+    assert run("scan").returncode == 2
+    assert run("scan", real, real, "--overlay", "o.mp4").returncode == 2
+    assert run("scan", real, "--nonsense").returncode == 2
+
+
+def test_the_schema_is_printed(run: Run) -> None:
+    schema = json.loads(run("scan", "--schema").stdout)
+    assert schema["properties"]["schema"]["const"] == "streamguard.scan/1"

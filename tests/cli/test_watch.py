@@ -1,0 +1,96 @@
+"""`streamguard watch` in a process of its own: hosts that misbehave, and what it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from streamguard.cli.reports import LINE_KINDS
+from streamguard.media import open_source
+from streamguard.types import EventKind
+from tests.cli.conftest import Run, assert_one_line
+from tests.support.hosts import refused_port, silent_host
+from tests.support.portraits import RATE
+from tests.support.rtsp_server import RtspServer
+
+
+def test_a_file_as_json_lines(run: Run, half_fake: Path) -> None:
+    result = run("watch", half_fake, "--jsonl")
+    assert (result.returncode, result.stderr) == (0, "")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert {line["kind"] for line in lines} <= set(LINE_KINDS)
+    assert [line["kind"] for line in lines if line["kind"] != "stream.state"] == [
+        "stream.up",
+        "fake.opened",
+        "fake.closed",
+    ]
+    states = [line for line in lines if line["kind"] == "stream.state"]
+    assert [state["time"] for state in states] == sorted(state["time"] for state in states)
+    assert {state["state"] for state in states} == {"UNKNOWN", "REAL", "FAKE"}
+    assert states[-1]["tracks"][0]["share"] > 0.9
+    assert {line["stream"] for line in lines} == {str(half_fake)}
+
+
+def test_the_kinds_of_lines_are_documented(run: Run) -> None:
+    assert set(LINE_KINDS) == {kind.value for kind in EventKind} | {"stream.state"}
+    text = run("watch", "--help", model="x").stdout
+    assert all(kind in text for kind in LINE_KINDS)
+
+
+def test_a_file_as_lines_for_people(run: Run, half_fake: Path) -> None:
+    result = run("watch", half_fake)
+    assert (result.returncode, result.stderr) == (0, "")
+    words = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()]
+    assert words[0] == "stream.up 320x240"
+    assert any(word.startswith("fake.opened face 1") for word in words)
+    assert [word.split(": ")[1] for word in words if " s: " in word] == ["UNKNOWN", "REAL", "FAKE"]
+
+
+def test_the_seconds_and_the_overlay(run: Run, half_fake: Path, tmp_path: Path) -> None:
+    with RtspServer(half_fake, rate=RATE) as server:
+        result = run("watch", server.url, "--seconds", 2, "--jsonl", "--overlay", "out.mp4")
+    assert (result.returncode, result.stderr) == (0, "")
+    with open_source(tmp_path / "out.mp4") as source:
+        frames = list(source)
+    assert len(frames) > 5
+    assert frames[-1].time < 3
+    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+
+
+@pytest.mark.parametrize("url", ["rtsp://bob:s3cret@127.0.0.1:{}/live", "http://bob:s3cret@127.0.0.1:{}/live"])
+def test_a_refused_port(run: Run, url: str) -> None:
+    result = run("watch", url.format(refused_port()))
+    assert_one_line(result, 3, "bob:***@127.0.0.1", "connection refused", "Check that the server runs")
+    assert "s3cret" not in result.stdout + result.stderr
+
+
+def test_a_wrong_password(run: Run, real: Path) -> None:
+    with RtspServer(real, rate=RATE, user="bob", password="s3cret") as server:
+        result = run("watch", server.url_for("bob", "wr0ng/?pass"))
+    assert_one_line(result, 3, "bob:***@127.0.0.1", "refused the credentials", "Check user and password")
+    assert "wr0ng" not in result.stdout + result.stderr
+
+
+def test_a_host_that_never_answers(run: Run) -> None:
+    with silent_host() as port:
+        assert_one_line(run("watch", f"rtsp://127.0.0.1:{port}/live"), 3, "did not answer")
+
+
+@pytest.mark.parametrize(
+    ("url", "code", "cause"),
+    [
+        ("rtsp://nowhere.invalid/live", 3, "host name is unknown"),
+        ("gopher://host/live", 4, "protocol 'gopher' is not supported"),
+        ("rtsp:///live", 3, "names no host"),
+        ("camera:77", 3, "no device /dev/video77"),
+        ("none.mp4", 3, "no such file"),
+    ],
+)
+def test_a_source_that_cannot_be(run: Run, url: str, code: int, cause: str) -> None:
+    assert_one_line(run("watch", url, "--jsonl"), code, cause)
+
+
+def test_a_wrong_transport_is_wrong_usage(run: Run) -> None:
+    assert run("watch", "rtsp://127.0.0.1/live", "--transport", "pigeon").returncode == 2

@@ -1,0 +1,107 @@
+"""What every test is held to: it leaves no task, thread, child process or open file behind."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from streamguard import models
+from tests.support.portraits import green_detector, portrait_clip
+
+PATIENCE = 3.0
+"""Seconds that what is just ending has to be gone."""
+
+# A time limit per example fails on a busy machine, not on a wrong result.
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _libraries_warmed_up() -> None:
+    """What libraries open once and keep for the process's life is opened before anything is counted."""
+    import cv2
+    import numpy as np
+    import torch
+    from matplotlib.figure import Figure
+
+    from streamguard.openvino_runtime import core
+
+    torch.nn.functional.conv2d(torch.zeros(1, 1, 8, 8), torch.zeros(1, 1, 3, 3))
+    cv2.resize(np.zeros((8, 8), np.uint8), (4, 4))
+    assert core().available_devices
+    # matplotlib keeps the fonts it has used open.
+    figure = Figure()
+    figure.subplots().set_title("x")
+    figure.savefig(io.BytesIO(), format="png")
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing(_libraries_warmed_up: None) -> Iterator[None]:
+    """No thread, child process or file descriptor outlives the test."""
+    threads, children, files = set(threading.enumerate()), _children(), _open_files()
+    yield
+    _soon(lambda: [thread.name for thread in threading.enumerate() if thread not in threads], "threads")
+    _soon(lambda: sorted(_children() - children), "processes")
+    _soon(lambda: sorted(set(_open_files().items()) - set(files.items())), "open files")
+
+
+@pytest.fixture(autouse=True)
+async def leaves_no_task(leaves_nothing: None) -> AsyncIterator[None]:
+    """No task outlives an async test; those that are ending get the loop for a moment."""
+    before = asyncio.all_tasks()
+    yield
+    mine = asyncio.current_task()
+    limit = time.monotonic() + PATIENCE
+    while left := [task for task in asyncio.all_tasks() - before if task is not mine]:
+        assert time.monotonic() < limit, f"tasks left behind: {[task.get_name() for task in left]}"
+        await asyncio.sleep(0)
+
+
+@pytest.fixture(scope="session")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a detector that calls green pixels fake, exactly."""
+    folder = tmp_path_factory.mktemp("detector") / "green"
+    models.save(green_detector(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def half_fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six seconds of a portrait whose face is green from the third on."""
+    return portrait_clip(tmp_path_factory.mktemp("clips") / "half.mp4", 6.0, (3.0, 6.0))
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds of a real portrait."""
+    return portrait_clip(tmp_path_factory.mktemp("clips") / "real.mp4", 2.0)
+
+
+def _soon(left: Callable[[], list[object]] | Callable[[], list[str]], what: str) -> None:
+    limit, pause = time.monotonic() + PATIENCE, threading.Event()
+    while found := left():
+        assert time.monotonic() < limit, f"{what} left behind: {found}"
+        pause.wait(0.01)
+
+
+def _children() -> set[str]:
+    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+
+
+def _open_files() -> dict[int, str]:
+    files = {}
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = os.readlink(entry)
+        except OSError:
+            continue  # the listing's own descriptor
+        files[int(entry.name)] = target
+    return files

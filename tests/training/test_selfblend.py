@@ -1,0 +1,91 @@
+"""Self-blended fakes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamguard.training.selfblend import face_outline, self_blend, swap_like_blend, usual_landmarks
+from tests.support.portraits import portrait
+
+LANDMARKS = np.array([[205, 100], [243, 98], [225, 122], [209, 139], [243, 138]], dtype=np.float32)
+"""Eyes, nose and mouth corners of the portrait, in its pixels."""
+
+
+def test_equal_seeds_give_equal_fakes_and_others_do_not() -> None:
+    first, again, other = (self_blend(portrait(), LANDMARKS, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert (first.pixels == again.pixels).all()
+    assert (first.mask == again.mask).all()
+    assert (first.pixels != other.pixels).any()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_picture_changes_where_the_mask_says(seed: int) -> None:
+    real = portrait()
+    fake = self_blend(real, LANDMARKS, np.random.default_rng(seed))
+    assert fake.pixels.dtype == fake.mask.dtype == np.uint8
+    assert fake.pixels.shape == real.shape
+    assert set(np.unique(fake.mask)) == {0, 1}
+    moved = np.abs(fake.pixels.astype(int) - real).sum(axis=2)
+    inside, outside = moved[fake.mask == 1].mean(), moved[fake.mask == 0].mean()
+    # The first draw decides: in three of four blends the inner face is the altered one.
+    if np.random.default_rng(seed).random() < 0.75:
+        assert outside < 0.35 * inside
+    assert inside > 0.5
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_mask_lies_on_the_face(seed: int) -> None:
+    mask = self_blend(portrait(), LANDMARKS, np.random.default_rng(seed)).mask
+    rows, columns = np.nonzero(mask)
+    assert columns.min() > 150
+    assert columns.max() < 300
+    assert rows.max() < 215
+    assert mask[95:145, 205:245].mean() > 0.3
+    assert abs(columns.mean() - 225) < 15
+
+
+@settings(max_examples=40, deadline=None)
+@given(angle=st.floats(-60, 60), size=st.floats(20, 400), seed=st.one_of(st.none(), st.integers(0, 99)))
+def test_the_outline_holds_eyes_and_mouth_and_turns_with_the_face(angle: float, size: float, seed: int | None) -> None:
+    turn = np.deg2rad(angle)
+    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    marks = ((LANDMARKS - LANDMARKS.mean(axis=0)) / 40 * size) @ rotation.T
+    outline = face_outline(marks.astype(np.float32), None if seed is None else np.random.default_rng(seed))
+    assert outline.shape == (48, 2)
+    assert np.isfinite(outline).all()
+    if seed is None:
+        import cv2
+
+        for mark in marks:
+            assert cv2.pointPolygonTest(outline, (float(mark[0]), float(mark[1])), measureDist=False) > 0
+        upright = face_outline((marks @ rotation).astype(np.float32))
+        assert np.allclose(upright @ rotation.T, outline, atol=0.02 * size)
+
+
+def test_degenerate_landmarks_still_give_a_picture() -> None:
+    fake = self_blend(portrait(), np.full((5, 2), 200, dtype=np.float32), np.random.default_rng(0))
+    assert fake.pixels.shape == portrait().shape
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_swap_like_blend_covers_the_inner_face_and_nothing_else(seed: int) -> None:
+    real = portrait()
+    fake = swap_like_blend(real, LANDMARKS, np.random.default_rng(seed))
+    moved = np.abs(fake.pixels.astype(int) - real).max(axis=2)
+    assert (fake.mask[95:145, 205:245] == 1).all()
+    assert (moved[250:] == 0).all()
+    assert (moved[:, 320:] == 0).all()
+    assert moved[fake.mask == 1].mean() > 4
+
+
+def test_usual_landmarks_lie_like_a_face_in_the_middle() -> None:
+    marks = np.stack([usual_landmarks(320, 1.75, np.random.default_rng(seed)) for seed in range(200)])
+    assert marks.shape == (200, 5, 2)
+    assert np.abs(marks.mean(axis=(0, 1)) - 160).max() < 15
+    right_eye, left_eye, nose, right_mouth, left_mouth = marks.mean(axis=0)
+    assert right_eye[0] < nose[0] < left_eye[0]
+    assert right_mouth[0] < left_mouth[0]
+    assert right_eye[1] < nose[1] < right_mouth[1]
