@@ -24,7 +24,7 @@ LINE_KINDS = {
     EventKind.FAKE_UPDATED.value: "it still is; once a minute",
     EventKind.FAKE_CLOSED.value: "it no longer is, or is gone",
     EventKind.STREAM_DEGRADED.value: "the engine fails: faces are seen but not judged; `detail` says why",
-    EventKind.STREAM_DOWN.value: "the source is gone; `detail` says why and when the next attempt follows",
+    EventKind.STREAM_DOWN.value: "the source is gone; `detail` says why; attempts follow until it is back",
 }
 """What `watch --jsonl` writes, by `kind`."""
 

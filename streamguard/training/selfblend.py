@@ -14,7 +14,7 @@ import numpy as np
 
 from streamguard.types import FloatArray, UInt8Array
 
-BLEND_RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
+BLEND_RATIOS = (0.5, 0.75, 1.0, 1.0, 1.0, 1.0)
 FAKE_FROM = 0.3
 """Blend weight above which a pixel counts as fake."""
 
@@ -43,7 +43,7 @@ def self_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generat
     eye_distance = float(np.linalg.norm(landmarks[1] - landmarks[0]))
     inner, outer = rgb, rgb
     # Which side is altered decides where the traces lie; both happen in real swaps, the inner far more often.
-    if random.random() < 0.75:
+    if random.random() < 0.85:
         inner = _alter(inner, eye_distance, random)
     else:
         outer = _alter(outer, eye_distance, random)

@@ -114,8 +114,10 @@ async def test_an_error_of_the_source_comes_after_the_reports(make_pipeline: Mak
 
 async def test_an_epoch_ends_its_fakes_and_the_next_starts_over(make_pipeline: MakePipeline) -> None:
     first, second = [frame(i) for i in range(20)], [frame(i, epoch=1) for i in range(20)]
-    down = Down(0, ENDED, 0.25, 1)
-    items = await collect(make_pipeline(stream(UP, *first, down, replace(UP, epoch=1), *second), Judge(fake=range(19))))
+    down = [Down(0, ENDED, 0.25, attempt) for attempt in (1, 2, 3)]
+    items = await collect(
+        make_pipeline(stream(UP, *first, *down, replace(UP, epoch=1), *second), Judge(fake=range(19)))
+    )
     assert kinds(items) == [
         EventKind.STREAM_UP,
         EventKind.FAKE_OPENED,
@@ -125,7 +127,7 @@ async def test_an_epoch_ends_its_fakes_and_the_next_starts_over(make_pipeline: M
     ]
     events = [item for item in items if isinstance(item, Event)]
     assert [event.epoch for event in events] == [0, 0, 0, 0, 1]
-    assert events[3].detail == "rtsp://bob:***@cam/live: the stream ended. Check the source. Next try in 0.2 s."
+    assert events[3].detail == "rtsp://bob:***@cam/live: the stream ended. Check the source."
     states = [report.state.state for report in reports(items) if report.frame.epoch == 1]
     assert states[0] is Verdict.UNKNOWN
     assert states[-1] is Verdict.REAL

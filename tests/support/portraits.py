@@ -45,7 +45,7 @@ def painted_green(picture: NDArray[np.uint8], centre: tuple[float, float] = FACE
 
 
 def portrait_pictures(
-    seconds: float, fake: tuple[float, float] | None = None, rate: float = RATE
+    seconds: float, fake: tuple[float, float] | None = None, rate: float = RATE, every: float | None = None
 ) -> Iterator[NDArray[np.uint8]]:
     """Pictures of a slowly moving camera: uint8 [240, 320, 3] RGB.
 
@@ -53,25 +53,24 @@ def portrait_pictures(
         seconds: length.
         fake: from when to when the face is green, in seconds.
         rate: frames per second.
+        every: `fake` is counted from the begin of each so many seconds, not from that of the clip.
     """
     real = portrait()
     green = painted_green(real)
     width, height = SIZE
     for index in range(round(seconds * rate)):
         time = index / rate
-        picture = green if fake is not None and fake[0] <= time < fake[1] else real
+        moment = time if every is None else index % round(every * rate) / rate
+        picture = green if fake is not None and fake[0] <= moment < fake[1] else real
         left, top = LEFT + round(8 * math.sin(time)), TOP + round(4 + 4 * math.sin(0.7 * time))
         yield np.ascontiguousarray(picture[top : top + height, left : left + width])
 
 
 def portrait_clip(
-    path: Path, seconds: float, fake: tuple[float, float] | None = None, *, size: tuple[int, int] = SIZE
+    path: Path, seconds: float, fake: tuple[float, float] | None = None, *, every: float | None = None
 ) -> Path:
-    """An H.264 clip of `portrait_pictures`; at another `size` it shows no face but a grey wall."""
-    pictures = portrait_pictures(seconds, fake)
-    if size != SIZE:
-        pictures = (np.full((size[1], size[0], 3), 90, np.uint8) for _ in range(round(seconds * RATE)))
-    return make_video(path, size=size, rate=RATE, pictures=pictures)
+    """An H.264 clip of `portrait_pictures`."""
+    return make_video(path, size=SIZE, rate=RATE, pictures=portrait_pictures(seconds, fake, RATE, every))
 
 
 def green_detector(name: str = "green") -> LoadedModel:
