@@ -18,6 +18,8 @@ from tests.support.portraits import green_detector, portrait_clip
 
 PATIENCE = 3.0
 """Seconds that what is just ending has to be gone."""
+LIBRARY_THREADS = {"tqdm_monitor"}
+"""Threads that a library starts once for the life of the process."""
 
 # A time limit per example fails on a busy machine, not on a wrong result.
 settings.register_profile("no-deadline", deadline=None)
@@ -48,7 +50,7 @@ def leaves_nothing(_libraries_warmed_up: None) -> Iterator[None]:
     """No thread, child process or file descriptor outlives the test."""
     threads, children, files = set(threading.enumerate()), _children(), _open_files()
     yield
-    _soon(lambda: [thread.name for thread in threading.enumerate() if thread not in threads], "threads")
+    _soon(lambda: sorted({t.name for t in threading.enumerate() if t not in threads} - LIBRARY_THREADS), "threads")
     _soon(lambda: sorted(_children() - children), "processes")
     _soon(lambda: sorted(set(_open_files().items()) - set(files.items())), "open files")
 

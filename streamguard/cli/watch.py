@@ -38,6 +38,9 @@ def watch(
     overlay: Annotated[Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with masks.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
     transport: Annotated[str, typer.Option(help="RTSP over `tcp` or `udp`.")] = "tcp",
+    timeout: Annotated[
+        float, typer.Option(min=0.1, help="Seconds until the source must have answered, or may be silent.")
+    ] = 10.0,
     wait: Annotated[bool, typer.Option("--wait", help="Keep trying when the source is not there yet.")] = False,
     model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
@@ -52,7 +55,7 @@ def watch(
     chosen: Literal["tcp", "udp"] = "udp" if transport == "udp" else "tcp"
     if overlay is not None:
         check_writable(overlay, url)
-    run(lambda: _watch(url, jsonl, overlay, seconds, chosen, wait, model, engine))
+    run(lambda: _watch(url, jsonl, overlay, seconds, chosen, timeout, wait, model, engine))
 
 
 async def _watch(
@@ -61,6 +64,7 @@ async def _watch(
     overlay: Path | None,
     seconds: float | None,
     transport: Literal["tcp", "udp"],
+    patience: float,
     wait: bool,
     model: str,
     engine: str | None,
@@ -69,7 +73,8 @@ async def _watch(
     from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.recorder import OverlayRecorder
 
-    options = WatchOptions(source=SourceOptions(transport=transport), wait_for_source=wait)
+    source = SourceOptions(transport=transport, open_timeout=patience, read_timeout=patience)
+    options = WatchOptions(source=source, wait_for_source=wait)
     guard = await asyncio.to_thread(Guard.open, model, engine)
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(guard)

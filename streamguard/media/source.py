@@ -164,7 +164,7 @@ class VideoSource:
                 )
         except (av.FFmpegError, OSError, ValueError) as foreign:
             # The interrupted wait may end a little before the limit by this clock.
-            timed_out = time.monotonic() - began >= 0.95 * options.open_timeout
+            timed_out = time.monotonic() - began >= 0.95 * options.open_timeout or self._interrupt.is_set
             error = open_failure(address, foreign, timed_out=timed_out)
         raise error
 

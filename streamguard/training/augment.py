@@ -73,25 +73,32 @@ def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, ra
     how = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
     views = [_warped(rgb, matrix, patch, how) for rgb in (real, fake)]
     truth = _warped(mask, matrix, patch, cv2.INTER_NEAREST)
-    shared = _levels(random, 0.2)
-    views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.04)) for view in views]
-    views = _degrade(views, random)
-    if random.random() < 0.15:
+    if random.random() < 0.5:
+        shared = _levels(random, 0.2)
+        views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.03)) for view in views]
+    if random.random() < 0.4:
+        views = _degrade(views, random)
+    if random.random() < 0.1:
         _hide_region(views, truth, random)
     return Patches(views[0], views[1], truth)
 
 
 def _geometry(size: int, patch: int, random: np.random.Generator) -> Float64Array:
     """float64 [2, 3] for `cv2.warpAffine`: flip, rotation, scale, slight perspective-like shear, position."""
-    angle, zoom = math.radians(random.normal(0, 10)), math.exp(random.normal(0, 0.15))
     flip = -1.0 if random.random() < 0.5 else 1.0
-    shear = random.normal(0, 0.03)
+    # Half the patches keep the pixel grid: any resampling smooths away part of what is to be learned.
+    aligned = random.random() < 0.5
+    strength = 0.0 if aligned else 1.0
+    angle, zoom = math.radians(random.normal(0, 10)) * strength, math.exp(random.normal(0, 0.15) * strength)
+    shear, stretch = random.normal(0, 0.03) * strength, 1 + random.normal(0, 0.03) * strength
     cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
-    linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[flip, shear], [0, 1 + random.normal(0, 0.03)]])
+    linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[flip, shear], [0, stretch]])
     # The crop's middle 256 pixels are what the live guard sees; smaller patches wander inside it.
     reach = (256 - patch) / 2 * 0.8 + 10
     centre = size / 2 + random.uniform(-reach, reach, size=2)
     offset = np.array([patch / 2, patch / 2]) - linear @ centre
+    if aligned:
+        offset = np.round(offset)
     return np.concatenate([linear, offset[:, None]], axis=1)
 
 

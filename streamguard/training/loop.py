@@ -23,7 +23,7 @@ from streamguard.training.config import Stage, TrainConfig
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
 from streamguard.training.pack import PACK_MARGIN, Pack
-from streamguard.training.selfblend import self_blend, usual_landmarks
+from streamguard.training.selfblend import self_blend, swap_like_blend, usual_landmarks
 from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
@@ -204,27 +204,32 @@ class Trainer:
         """Real and fake patches of the same moment side by side: uint8 [2B, P, P, 3] and float32 [2B, P, P]."""
         # Seeded by the step: a resumed run sees what an uninterrupted one would have seen.
         random = np.random.default_rng([self._config.train.seed, self.progress.step])
-        patches = [self._draw(stage.patch, random) for _ in range(stage.pairs)]
+        patches = [self._draw(stage, random) for _ in range(stage.pairs)]
         pixels = np.stack([view for pair in patches for view in (pair.real, pair.fake)])
         truth = np.stack([mask for pair in patches for mask in (np.zeros_like(pair.mask), pair.mask)])
         return pixels, truth.astype(np.float32)
 
-    def _draw(self, patch: int, random: np.random.Generator) -> Patches:
+    def _draw(self, stage: Stage, random: np.random.Generator) -> Patches:
         packs, train = self._packs, self._config.train
-        blend = packs.pairs is None or (packs.selfblend is not None and random.random() < train.selfblend_share)
-        pack = packs.selfblend if blend else packs.pairs
+        plain = random.random() < stage.plain_share
+        blend = plain or packs.pairs is None or random.random() < train.selfblend_share
+        made_anew = plain or (blend and random.random() < train.fresh_share)
+        pack = packs.pairs
+        if packs.selfblend is not None and blend and not (made_anew and pack is not None and random.random() < 0.3):
+            pack = packs.selfblend
         assert pack is not None
-        fresh_blend = blend and random.random() < train.fresh_share
-        if fresh_blend and packs.pairs is not None and random.random() < 0.3:
-            pack = packs.pairs
         index = int(random.integers(len(pack)))
         real, fake, mask = (np.array(part[index]) for part in (pack.real, pack.fake, pack.mask))
-        if fresh_blend:
-            made = self_blend(real, usual_landmarks(real.shape[0], PACK_MARGIN, random), random)
+        if made_anew:
+            landmarks = usual_landmarks(real.shape[0], PACK_MARGIN, random)
+            if plain:
+                made = swap_like_blend(real, landmarks, random, resolution=float(random.uniform(45, 120)))
+            else:
+                made = self_blend(real, landmarks, random)
             fake, mask = made.pixels, made.mask
-        elif not blend and random.random() < train.mix_share:
+        elif pack is packs.pairs and random.random() < train.mix_share:
             fake, mask = mix(real, fake, mask, random)
-        return augment(real, fake, mask, patch, random)
+        return augment(real, fake, mask, stage.patch, random)
 
     def _normalised(self, pixels: UInt8Array) -> torch.Tensor:
         spec = self.model.spec

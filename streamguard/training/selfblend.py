@@ -171,16 +171,19 @@ def _shift(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
     return np.asarray(moved, dtype=np.uint8)
 
 
-def swap_like_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generator) -> SelfBlend:
+def swap_like_blend(
+    rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generator, resolution: float = 80.0
+) -> SelfBlend:
     """A blend as a face-swap tool leaves it: the whole inner face, from a low resolution, in a slightly other colour.
 
     Args:
         rgb: uint8 [H, W, 3].
         landmarks: float32 [5, 2] in pixels of `rgb`.
         random: decides colour and shift.
+        resolution: pixels across the inner face that are left.
     """
     width = 2.2 * float(np.linalg.norm(landmarks[1] - landmarks[0]))
-    factor = min(0.9, 80 / width)
+    factor = min(0.9, resolution / width)
     small = cv2.resize(_recolour(rgb, random), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     inner = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     inner = _shift(np.asarray(inner, dtype=np.uint8), random)

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import aclosing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,11 +41,13 @@ def test_watch_lives_through_the_servers_death(start: Start, half_fake: Path, tr
         process = start("watch", server.url, "--jsonl", "--transport", transport)
         assert process.stdout is not None
         lines = iter(process.stdout.readline, "")
-        seen = until(lines, lambda line: line["kind"] == "fake.opened")
-        assert seen[0]["kind"] == "stream.up"
-        assert {line.get("state") for line in seen} >= {"UNKNOWN", "REAL"}
+        seen = until(lines, lambda line: line.get("state") == "REAL")
+        up = seen[0]
+        assert (up["kind"], up["epoch"]) == ("stream.up", 0)
+        seen += until(lines, lambda line: line["kind"] == "fake.opened")
         # At the server's own rate: media time and the clock run alike.
-        assert 2.5 < seen[-1]["time"] < 5.5
+        began, now = (datetime.fromisoformat(line["at"]) for line in (up, seen[-1]))
+        assert (now - began).total_seconds() == pytest.approx(seen[-1]["time"], abs=2.5)
         server.kill()
         seen = until(lines, lambda line: line["kind"] == "stream.down")
         assert {line["epoch"] for line in seen} == {0}
@@ -59,6 +62,23 @@ def test_watch_lives_through_the_servers_death(start: Start, half_fake: Path, tr
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, errors) == (143, "")
+
+
+def test_a_stream_that_stops_in_the_middle(start: Start, half_fake: Path) -> None:
+    with RtspServer(half_fake, rate=RATE) as server:
+        process = start("watch", server.url, "--jsonl", "--timeout", 2)
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        until(lines, lambda line: line.get("state") == "REAL")
+        server.freeze()
+        seen = until(lines, lambda line: line["kind"] == "stream.down")
+        assert "stopped sending" in seen[-1]["detail"]
+        server.resume()
+        seen = until(lines, lambda line: line["kind"] == "stream.up")
+        assert seen[-1]["epoch"] == 1
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, errors) == (130, "")
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])

@@ -13,7 +13,7 @@ from streamguard import models
 from streamguard.errors import ConfigError, UnknownModel
 from streamguard.models import ModelSpec, format_spec, parse_spec, read_spec
 
-SPEC = models.fresh("unet_v1").spec
+SPEC = replace(models.fresh("unet_v1").spec, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), margin=1.4)
 unit = st.floats(0, 1)
 numbers = st.floats(-10, 10)
 triples = st.tuples(numbers, numbers, numbers)
@@ -67,7 +67,7 @@ def changed(old: str, new: str) -> bytes:
         (changed("steps = 6", "steps = 0"), "`network.steps`"),
         (changed("margin = 1.4", "margin = nan"), "`input.margin`"),
         (changed("size = 256", "size = 250"), "multiple of 32"),
-        (changed("std = [0.229,", "std = [0.0,"), "`input.std"),
+        (changed("std = [0.25,", "std = [0.0,"), "`input.std"),
         (changed('file = "weights.safetensors"', 'file = "../other"'), "`weights.file`"),
         (changed('name = "unet_v1"', 'name = "../unet"'), "`name`"),
         (b"name = ", "not valid TOML"),

@@ -1,0 +1,135 @@
+"""README tells the truth: every command in it runs here, with only its names replaced by what exists."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import av
+import pytest
+from typer.main import get_command
+
+from streamguard.cli import app
+from tests.support.hosts import refused_port, web_server
+from tests.support.rtsp_server import RtspServer
+from tests.support.training_data import ROOT, data_root, environment, write_config
+
+README = (ROOT / "README.md").read_text()
+SHORT = ["--seconds", "2"]
+
+
+class Place:
+    """A folder with what the commands name, and the servers they need; closed at the test's end."""
+
+    def __init__(self, folder: Path, clip: Path, stack: ExitStack) -> None:
+        self.folder, self.clip, self._stack = folder, clip, stack
+
+    def rtsp(self, transport: str) -> str:
+        """The URL of a real RTSP server that plays the clip."""
+        server = RtspServer(self.clip, user="user", password="password", transport=transport)
+        self._stack.enter_context(server)
+        return server.url
+
+    def hls(self) -> str:
+        """The URL of a playlist made of the clip."""
+        with av.open(str(self.clip)) as source, av.open(str(self.folder / "live.m3u8"), "w", format="hls") as playlist:
+            stream = playlist.add_stream_from_template(source.streams.video[0])
+            for packet in source.demux(video=0):
+                if packet.dts is not None:
+                    packet.stream = stream
+                    playlist.mux(packet)
+        return self._stack.enter_context(web_server(self.folder)) + "/live.m3u8"
+
+    def data(self) -> Path:
+        """A data root with pairs, a real video and portraits."""
+        return data_root(self.folder / "data")
+
+
+Case = tuple[Callable[[Place], list[str]], set[int]]
+CASES: dict[str, Case] = {
+    "streamguard scan interview.mp4": (lambda p: ["scan", str(p.clip)], {0}),
+    "streamguard scan interview.mp4 --json report.json --overlay annotated.mp4": (
+        lambda p: ["scan", str(p.clip), "--json", "report.json", "--overlay", "annotated.mp4"],
+        {0},
+    ),
+    "streamguard scan *.mp4 --exit-code": (lambda p: ["scan", str(p.clip), "--exit-code"], {0, 10}),
+    # A test machine has no camera: the typed error names it.
+    "streamguard watch camera:0": (lambda p: ["watch", "camera:0", *SHORT], {0, 3}),
+    "streamguard watch rtsp://user:password@camera.local/live": (lambda p: ["watch", p.rtsp("tcp"), *SHORT], {0}),
+    "streamguard watch rtmp://server.local/live/stream": (
+        lambda p: ["watch", f"rtmp://127.0.0.1:{refused_port()}/live/stream", *SHORT],
+        {3},
+    ),
+    "streamguard watch https://server.example/live.m3u8": (lambda p: ["watch", p.hls(), *SHORT], {0}),
+    "streamguard watch feed.mp4 --jsonl --seconds 60": (
+        lambda p: ["watch", str(p.clip), "--jsonl", "--seconds", "60"],
+        {0},
+    ),
+    "streamguard doctor": (lambda p: ["doctor"], {0}),
+    "streamguard compile": (lambda p: ["compile", "--engine", "openvino"], {0}),
+    "streamguard bench": (
+        lambda p: ["bench", "--seconds", "1", "--clip", str(p.clip), "--model", "unet_v1", "--engine", "openvino"],
+        {0},
+    ),
+    "streamguard evaluate --pairs DIR --html report.html": (
+        lambda p: ["evaluate", "--pairs", str(p.data() / "pairs"), "--html", "report.html"],
+        {0},
+    ),
+    "streamguard evaluate --real DIR --fake DIR --json figures.json": (
+        lambda p: ["evaluate", "--real", str(p.clip.parent), "--fake", str(p.clip.parent), "--json", "figures.json"],
+        {0},
+    ),
+    "streamguard train engines/unet_v1/train.toml --data DATA": (
+        lambda p: ["train", str(write_config(p.folder)), "--data", str(p.data()), "--out", str(p.folder / "out")],
+        {0},
+    ),
+}
+
+
+def documented() -> list[str]:
+    """The program's commands in README's shell blocks, without remarks."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    lines = (line.split("  #")[0].split(" #")[0].strip() for block in blocks for line in block.splitlines())
+    return [line for line in lines if line.startswith("streamguard ")]
+
+
+def test_every_command_of_readme_has_a_case_here() -> None:
+    assert set(documented()) == set(CASES)
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_command_of_readme_runs(command: str, tmp_path: Path, real: Path) -> None:
+    arguments, codes = CASES[command]
+    with ExitStack() as stack:
+        line = [sys.executable, "-m", "streamguard", *arguments(Place(tmp_path, real, stack))]
+        done = subprocess.run(
+            line, capture_output=True, text=True, timeout=240, check=False, cwd=tmp_path, env=environment()
+        )
+    assert done.returncode in codes, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    if done.returncode == 3:
+        assert done.stderr.startswith("streamguard: ")
+        assert len(done.stderr.splitlines()) == 1
+
+
+def test_readme_names_every_command_and_exit_code() -> None:
+    click_command = get_command(app)
+    for name in click_command.commands:  # type: ignore[attr-defined]
+        assert f"streamguard {name}" in README or f"make {name}" in README, name
+    for code in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10):
+        assert f"| {code} |" in README
+
+
+def test_make_targets_of_readme_exist() -> None:
+    for target in re.findall(r"^make (\w+)", README, flags=re.MULTILINE):
+        done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_links_and_pictures_of_readme_exist() -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert "://" in target or (ROOT / target).exists(), target
