@@ -26,6 +26,7 @@ class EncoderHead(nn.Module):
         self.norm = nn.BatchNorm1d(channels)
         self.linear = nn.Linear(channels, 1)
         nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
         self._seen: list[torch.Tensor] = []
         for encoder in encoders:
             encoder.register_forward_hook(self._see)
