@@ -5,9 +5,9 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/streamguard
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-       gstreamer1.0-plugins-ugly python3-gi libgl1 libglib2.0-0
+       gstreamer1.0-plugins-ugly python3-gi
 
-.PHONY: demo test lint format system clean
+.PHONY: demo test lint format runtime system clean
 
 demo: $(VENV)/.installed
 	$(RUN) demo
@@ -29,11 +29,16 @@ format: $(VENV)/.dev
 system:
 	@dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(APT); }
 
-# torch first and by itself: a plain `pip install torch` takes the CUDA build, several gigabytes.
-$(VENV)/.installed: pyproject.toml
+# What Python and OpenCV need of the system; nothing is installed where it is there.
+runtime:
+	@$(PYTHON) -c "import ensurepip" 2>/dev/null || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq python3-venv; }
+	@ldconfig -p | grep -q libGL.so.1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq libgl1; }
+
+# torch by itself: set TORCH_INDEX to an index of CPU builds to keep the CUDA libraries, several gigabytes, away.
+$(VENV)/.installed: pyproject.toml | runtime
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet "torch==2.13.0"
+	$(BIN)/python -m pip install --quiet $(if $(TORCH_INDEX),--index-url $(TORCH_INDEX)) "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet --editable .
 	@touch $@
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import ClassVar
 
-_SECRET_QUERY = re.compile(r"(?i)([?&;](?:[a-z_.-]*(?:token|key|pass|pwd|secret|sig|auth))[a-z_]*=)[^&;#]*")
+_SECRET = re.compile(r"(?i)((?:^|[?&;/_~])(?:[a-z.-]*(?:token|key|pass|pwd|secret|sig|auth|hmac|hdnts))[a-z]*=)[^&;#]*")
+_STREAM_KEY = re.compile(r"(?i)(rtmps?://[^/]*/[^/?#]+/)[^?#]+")
 _URL = re.compile(r"(\s*[A-Za-z][A-Za-z0-9+.\-]*://)(.*)", re.DOTALL)
 
 
@@ -17,7 +18,7 @@ def redact(url: str) -> str:
     """The URL as it may be shown: password and secret-looking query values replaced by `***`.
 
     A password that should have been percent-encoded (`/`, `?`, `#`, `@` in it) is hidden whole: where a URL can be
-    read in two ways, more is hidden rather than less.
+    read in two ways, more is hidden rather than less. The last part of an RTMP path is a stream key, and hidden.
 
     >>> redact("rtsp://bob:s3cret@cam/live?token=abc")
     'rtsp://bob:***@cam/live?token=***'
@@ -32,7 +33,10 @@ def redact(url: str) -> str:
         hidden, _, shown = secret.rpartition("@")
         # What follows an `@` within a query is the end of a secret, or the host: nobody knows.
         rest = f"{user}:***" if re.search(r"[?#]", hidden) else f"{user}:***@{shown}"
-    return scheme + _SECRET_QUERY.sub(r"\1***", rest)
+    elif not colon and "@" in authority:
+        # A name without a password may be a token.
+        rest = f"***@{rest.partition('@')[2]}"
+    return _STREAM_KEY.sub(r"\1***", scheme + _SECRET.sub(r"\1***", rest))
 
 
 def one_line(text: str) -> str:

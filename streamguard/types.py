@@ -33,7 +33,6 @@ class Reason(enum.StrEnum):
     CUT_OFF = "cut off"
     JUST_APPEARED = "just appeared"
     ENGINE_FAILED = "engine failed"
-    NO_QUORUM = "too few judged frames"
 
 
 @dataclass(frozen=True, slots=True)

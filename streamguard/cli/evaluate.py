@@ -69,7 +69,7 @@ async def _evaluate(
         remark = "Real and fake clips of different sources: sizes and codecs differ, so read with care."
     failures: list[tuple[Clip, StreamguardError]] = []
     guard = await asyncio.to_thread(Guard.open, model, engine)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     async with guard:
         with Progress(*columns, console=notes, transient=True) as progress:
             task = progress.add_task("clips", total=len(clips))

@@ -36,7 +36,7 @@ class WatchOptions:
     source: SourceOptions = SourceOptions()
     vote: VoteSettings = VoteSettings()
     detect_every: int = 5
-    in_flight: int = 4
+    in_flight: int = 2
     wait_for_source: bool = False
 
 

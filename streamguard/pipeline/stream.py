@@ -64,8 +64,8 @@ class _Pending:
 class StreamPipeline:
     """Judges one stream. Iterate `run()` once; closing the iterator stops everything it started.
 
-    Frames are reported in order. Between the decoder and the report at most `in_flight` frames wait; a live
-    reader drops what comes faster, a file's reader waits.
+    Frames are reported in order. At most `in_flight` analysed frames wait, beside the one being analysed and the
+    one being reported; a live reader drops what comes faster, a file's reader waits.
 
     Args:
         names: stream, model and engine.
@@ -75,7 +75,7 @@ class StreamPipeline:
         rule: the frame rule.
         vote: the stream's own vote.
         executor: threads for the work that must not run on the event loop.
-        in_flight: frames between decoding and report, at least 1.
+        in_flight: analysed frames that may wait, at least 1.
     """
 
     def __init__(

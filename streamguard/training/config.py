@@ -51,12 +51,12 @@ class Stage(_Table):
     steps: int = Field(ge=1)
     patch: int = Field(ge=64, le=256, multiple_of=32)
     pairs: int = Field(ge=1)
+    """(real, fake) pairs of patches per step."""
     plain_share: Share = 0.0
     """Share of plain fakes: a whole inner face of low resolution (see `selfblend.swap_like_blend`). What is easily
     seen is learned first, and opens the way for the rest."""
     dice: float = Field(default=1.0, ge=0)
     """Weight of the Dice term. Small at first: it pays for knowing where faces are, not which are fake."""
-    """(real, fake) pairs of patches per step."""
 
 
 class TrainTable(_Table):

@@ -1,4 +1,4 @@
-"""The training loop: resumable, on the CPU (bfloat16) or a CUDA device (half precision)."""
+"""The training loop: resumable, on the CPU or a CUDA device, in bfloat16."""
 
 from __future__ import annotations
 
@@ -177,8 +177,7 @@ class Trainer:
         target = torch.from_numpy(truth).to(self._device)
         loss = segmentation_loss(logits, target, stage.dice)
         loss = loss + self._config.train.picture_loss * picture_loss(logits, target)
-        if self._config.train.encoder_loss:
-            loss = loss + self._config.train.encoder_loss * presence_loss(self._head(), target)
+        loss = loss + self._config.train.encoder_loss * presence_loss(self._head(), target)
         self._optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)

@@ -26,7 +26,7 @@ def segmentation_loss(logits: torch.Tensor, truth: torch.Tensor, dice_weight: fl
 def picture_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
     """Binary cross-entropy of the pooled map: is anything in the picture fake?
 
-    The pooled logit is the mean of the largest 1/16 of the map, as in the score that is reported. Patches whose fake
+    The pooled logit is the mean of the largest 1/16 of the map's logits. Patches whose fake
     part is smaller than half of that are left out: they are neither clearly real nor clearly fake.
 
     Args:
