@@ -133,9 +133,8 @@ def save(model: LoadedModel, folder: Path) -> ModelSpec:
     Raises:
         OutputError: the folder cannot be written.
     """
-    state = {
-        key: value.half() if value.is_floating_point() else value for key, value in model.network.state_dict().items()
-    }
+    # Kernels only: a running variance may lie beyond the largest half-precision number.
+    state = {key: value.half() if value.ndim > 1 else value for key, value in model.network.state_dict().items()}
     data = save_tensors({key: value.contiguous() for key, value in state.items()})
     spec = replace(model.spec, weights_sha256=hashlib.sha256(data).hexdigest(), folder=folder)
     text = format_spec(spec).encode()
