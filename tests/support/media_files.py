@@ -91,6 +91,8 @@ def make_video(
             stream.width, stream.height = size
             stream.pix_fmt = pix_fmt
             context = stream.codec_context
+            # One slice a picture, whatever the machine: more cores would cut each picture in more of them.
+            context.thread_count = 1
             context.gop_size, context.max_b_frames = gop, b_frames
             if time_base is not None:
                 context.time_base = time_base
