@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
 import threading
@@ -95,7 +96,12 @@ def _soon(left: Callable[[], list[object]] | Callable[[], list[str]], what: str)
 
 
 def _children() -> set[str]:
-    return {child for task in Path("/proc/self/task").iterdir() for child in (task / "children").read_text().split()}
+    children: set[str] = set()
+    for task in Path("/proc/self/task").iterdir():
+        # A thread may end between the listing and the reading; its children go to another one.
+        with contextlib.suppress(OSError):
+            children.update((task / "children").read_text().split())
+    return children
 
 
 def _open_files() -> dict[int, str]:

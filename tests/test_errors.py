@@ -52,7 +52,9 @@ def test_secrets_of_the_query_are_hidden(key: str, secret: str) -> None:
     ("url", "shown"),
     [
         ("rtsp://cam/live", "rtsp://cam/live"),
-        ("rtsp://bob@cam/live", "rtsp://bob@cam/live"),
+        ("rtsp://bob@cam/live", "rtsp://***@cam/live"),
+        ("rtmp://cdn/live/k3y", "rtmp://cdn/live/***"),
+        ("rtsp://cam:554/user=admin_password=pw_channel=1", "rtsp://cam:554/user=admin_password=***"),
         ("rtsp://cam:8554/live?x=1#part", "rtsp://cam:8554/live?x=1#part"),
         ("rtsp://[::1]:8554/live", "rtsp://[::1]:8554/live"),
         ("rtsp://bob:pw@[::1]:8554/live", "rtsp://bob:***@[::1]:8554/live"),
