@@ -58,7 +58,22 @@ def mix(
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), (mask * (weight > 0.5)).astype(np.uint8)
 
 
-def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, random: np.random.Generator) -> Patches:
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a patch shows of a crop.
+
+    Attributes:
+        patch: side in pixels.
+        zoom: smallest and largest scale against the model's; at `patch / 256` the whole face is seen.
+        degrade: share of the patches that go through a further chain of rescaling, noise and compression.
+    """
+
+    patch: int
+    zoom: tuple[float, float] = (0.8, 1.25)
+    degrade: float = 0.4
+
+
+def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, view: View, random: np.random.Generator) -> Patches:
     """A random view of a triple.
 
     The levels (gain, gamma, tint) are drawn for real and fake independently, or brightness would become the
@@ -66,37 +81,40 @@ def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, patch: int, ra
 
     Args:
         real, fake: uint8 [S, S, 3]; mask: uint8 [S, S].
-        patch: side of the result in pixels, at the model's scale.
+        view: size, scale and quality of the result.
         random: decides everything.
     """
-    matrix = _geometry(real.shape[0], patch, random)
+    patch = view.patch
+    matrix = _geometry(real.shape[0], view, random)
     how = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
     views = [_warped(rgb, matrix, patch, how) for rgb in (real, fake)]
     truth = _warped(mask, matrix, patch, cv2.INTER_NEAREST)
     if random.random() < 0.5:
         shared = _levels(random, 0.2)
-        views = [_apply_levels(_apply_levels(view, shared), _levels(random, 0.03)) for view in views]
-    if random.random() < 0.4:
+        views = [_apply_levels(_apply_levels(each, shared), _levels(random, 0.03)) for each in views]
+    if random.random() < view.degrade:
         views = _degrade(views, random)
     if random.random() < 0.1:
         _hide_region(views, truth, random)
     return Patches(views[0], views[1], truth)
 
 
-def _geometry(size: int, patch: int, random: np.random.Generator) -> Float64Array:
+def _geometry(size: int, view: View, random: np.random.Generator) -> Float64Array:
     """float64 [2, 3] for `cv2.warpAffine`: flip, rotation, scale, slight perspective-like shear, position."""
     flip = -1.0 if random.random() < 0.5 else 1.0
-    # Half the patches keep the pixel grid: any resampling smooths away part of what is to be learned.
-    aligned = random.random() < 0.5
+    low, high = view.zoom
+    # Some patches keep the pixel grid: any resampling smooths away part of what is to be learned.
+    aligned = low <= 1 <= high and random.random() < 0.4
     strength = 0.0 if aligned else 1.0
-    angle, zoom = math.radians(random.normal(0, 10)) * strength, math.exp(random.normal(0, 0.15) * strength)
+    angle, zoom = math.radians(random.normal(0, 10)) * strength, math.exp(random.uniform(math.log(low), math.log(high)))
+    zoom = 1.0 if aligned else zoom
     shear, stretch = random.normal(0, 0.03) * strength, 1 + random.normal(0, 0.03) * strength
     cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
     linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[flip, shear], [0, stretch]])
     # The crop's middle 256 pixels are what the live guard sees; smaller patches wander inside it.
-    reach = (256 - patch) / 2 * 0.8 + 10
+    reach = max(0.0, 128 - view.patch / zoom / 2) * 0.8 + 10
     centre = size / 2 + random.uniform(-reach, reach, size=2)
-    offset = np.array([patch / 2, patch / 2]) - linear @ centre
+    offset = np.array([view.patch / 2, view.patch / 2]) - linear @ centre
     if aligned:
         offset = np.round(offset)
     return np.concatenate([linear, offset[:, None]], axis=1)
@@ -122,25 +140,31 @@ def _apply_levels(view: UInt8Array, table: UInt8Array) -> UInt8Array:
 
 def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8Array]:
     side = views[0].shape[0]
-    if random.random() < 0.15:
-        factor = random.uniform(0.6, 0.95)
-        small = max(24, round(side * factor))
-        back = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
-        views = [_resized(_resized(view, small, cv2.INTER_AREA), side, back) for view in views]
+    # Small faces are enlarged for the model: compression happened before that, at the size they had.
+    sent = max(32, round(side * random.uniform(0.45, 0.95))) if random.random() < 0.35 else side
+    if sent < side:
+        views = [_resized(view, sent, cv2.INTER_AREA) for view in views]
     kind = random.random()
-    if kind < 0.05:
-        sigma = random.uniform(0.3, 0.8)
+    if kind < 0.1:
+        sigma = random.uniform(0.3, 0.9)
         views = [np.asarray(cv2.GaussianBlur(view, (0, 0), sigma), dtype=np.uint8) for view in views]
-    elif kind < 0.15:
-        strength = random.uniform(1, 4)
-        noise = random.normal(0, strength, size=(side, side, 1)).astype(np.float32)
+    elif kind < 0.25:
+        strength = random.uniform(1, 5)
+        noise = random.normal(0, strength, size=(sent, sent, 1)).astype(np.float32)
         views = [
             np.clip(view + np.roll(noise, index * 7, axis=0), 0, 255).astype(np.uint8)
             for index, view in enumerate(views)
         ]
-    if random.random() < 0.25:
-        quality = int(random.integers(60, 97))
+    codec = random.random()
+    if codec < 0.35:
+        quality = int(random.integers(40, 97))
         views = [jpeg(view, quality) for view in views]
+    elif codec < 0.6:
+        quality = int(random.integers(25, 96))
+        views = [webp(view, quality) for view in views]
+    if sent < side:
+        back = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
+        views = [_resized(view, side, back) for view in views]
     return views
 
 
@@ -155,9 +179,22 @@ def jpeg(rgb: UInt8Array, quality: int) -> UInt8Array:
         rgb: uint8 [H, W, 3].
         quality: 1..100.
     """
-    _, data = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
-    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB)
-    return np.asarray(decoded, dtype=np.uint8)
+    return _coded(rgb, ".jpg", [cv2.IMWRITE_JPEG_QUALITY, quality])
+
+
+def webp(rgb: UInt8Array, quality: int) -> UInt8Array:
+    """The picture after lossy WebP, which is one key frame of VP8.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        quality: 1..100.
+    """
+    return _coded(rgb, ".webp", [cv2.IMWRITE_WEBP_QUALITY, quality])
+
+
+def _coded(rgb: UInt8Array, form: str, settings: list[int]) -> UInt8Array:
+    _, data = cv2.imencode(form, cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), settings)
+    return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
 
 
 def _hide_region(views: list[UInt8Array], truth: UInt8Array, random: np.random.Generator) -> None:

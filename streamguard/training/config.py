@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator
 
 from streamguard.errors import ConfigError
 
@@ -55,19 +55,34 @@ class Stage(_Table):
     plain_share: Share = 0.0
     """Share of plain fakes: a whole inner face of low resolution (see `selfblend.swap_like_blend`). What is easily
     seen is learned first, and opens the way for the rest."""
+    zoom: tuple[PositiveFloat, PositiveFloat] = (0.8, 1.25)
+    """Smallest and largest scale of what a patch shows, against the model's; at `patch / 256` it is the whole face."""
+    degrade: Share = 0.4
+    """Share of the patches that are rescaled, made noisy or compressed once more, real and fake alike."""
     dice: float = Field(default=1.0, ge=0)
     """Weight of the Dice term. Small at first: it pays for knowing where faces are, not which are fake."""
+
+    @field_validator("zoom")
+    @classmethod
+    def _rising(cls, zoom: tuple[float, float]) -> tuple[float, float]:
+        if zoom[0] > zoom[1]:
+            raise ValueError("the smallest scale comes first")
+        return zoom
 
 
 class TrainTable(_Table):
     """The optimisation."""
 
     seed: int = 1
+    start_from: str = ""
+    """Name or folder of a detector of the same network whose weights are the start; empty: random weights."""
     learning_rate: float = Field(default=1e-3, gt=0)
     warmup_steps: int = Field(default=200, ge=0)
     selfblend_share: Share = 0.4
     fresh_share: Share = 0.5
     """Share of the self-blends made anew in training from any real crop, instead of the pack's own fake."""
+    donor_share: Share = 0.0
+    """Share of those in which another person's face is put on (see `donor_blend`), instead of the same one."""
     mix_share: Share = 0.5
     """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
     picture_loss: float = Field(default=0.5, ge=0)

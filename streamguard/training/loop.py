@@ -7,6 +7,7 @@ import math
 import os
 import pickle
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,18 +17,20 @@ import torch
 from torch import nn
 
 from streamguard.errors import DataError, OutputError
-from streamguard.models import LoadedModel, fresh
+from streamguard.models import LoadedModel, fresh, load
 from streamguard.models.unet import UnetGraph
-from streamguard.training.augment import Patches, augment, mix
+from streamguard.training.augment import Patches, View, augment, mix
 from streamguard.training.config import Stage, TrainConfig
+from streamguard.training.donor_blend import donor_blend, similarity
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
-from streamguard.training.pack import PACK_MARGIN, Pack
-from streamguard.training.selfblend import self_blend, swap_like_blend, usual_landmarks
+from streamguard.training.pack import Pack
+from streamguard.training.selfblend import SelfBlend, self_blend, swap_like_blend
 from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
 CHECKPOINT_EVERY = 100
+DONORS = 6
 
 
 @dataclass(slots=True)
@@ -94,10 +97,9 @@ class Trainer:
     def __init__(self, config: TrainConfig, packs: Packs, checkpoint: Path, device: str = "cpu") -> None:
         self._config, self._packs, self._checkpoint = config, packs, checkpoint
         self._device = torch.device(device)
-        self.model: LoadedModel = fresh(config.network, config.train.seed)
+        self.model: LoadedModel = _start(config)
         network = self.model.network
         assert isinstance(network, UnetGraph)
-        decorrelate(network)
         network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
         self._network = network
         self._average = {key: value.detach().clone() for key, value in self._network.state_dict().items()}
@@ -111,18 +113,26 @@ class Trainer:
 
     def run(self, advance: Callable[[Progress, float], None]) -> None:
         """Train to the end; `advance` is called after each step with the progress and the step's loss."""
-        while self.progress.step < self.total_steps:
-            stage = self._stage()
-            loss = self._step(stage)
-            self.progress.step += 1
-            step, last = self.progress.step, self.progress.step == self.total_steps
-            if step % 10 == 0 or last:
-                self.progress.losses.append((step, loss))
-            if self._packs.validation is not None and (step % self._config.train.validate_every == 0 or last):
-                self.progress.validations.append((step, *self.validate()))
-            if step % CHECKPOINT_EVERY == 0 or last:
-                self._save()
-            advance(self.progress, loss)
+        # The next batch is made while this one is learned from.
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
+            following = maker.submit(self._batch, self.progress.step)
+            while self.progress.step < self.total_steps:
+                batch = following.result()
+                if self.progress.step + 1 < self.total_steps:
+                    following = maker.submit(self._batch, self.progress.step + 1)
+                self._advance(batch, advance)
+
+    def _advance(self, batch: tuple[UInt8Array, FloatArray], advance: Callable[[Progress, float], None]) -> None:
+        loss = self._learn(*batch, self._stage(self.progress.step).dice)
+        self.progress.step += 1
+        step, last = self.progress.step, self.progress.step == self.total_steps
+        if step % 10 == 0 or last:
+            self.progress.losses.append((step, loss))
+        if self._packs.validation is not None and (step % self._config.train.validate_every == 0 or last):
+            self.progress.validations.append((step, *self.validate()))
+        if step % CHECKPOINT_EVERY == 0 or last:
+            self._save()
+        advance(self.progress, loss)
 
     def averaged(self) -> LoadedModel:
         """The model with the averaged weights, float32 on the CPU: what is shipped."""
@@ -159,23 +169,21 @@ class Trainer:
         self._network.train()
         return _auc(scores), float(np.mean(dices))
 
-    def _stage(self) -> Stage:
-        step = self.progress.step
+    def _stage(self, step: int) -> Stage:
         for stage in self._config.train.stages:
             if step < stage.steps:
                 return stage
             step -= stage.steps
         return self._config.train.stages[-1]
 
-    def _step(self, stage: Stage) -> float:
+    def _learn(self, pixels: UInt8Array, truth: FloatArray, dice: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
-        pixels, truth = self._batch(stage)
         with self._autocast():
             logits = self._network(self._normalised(pixels))
         logits = logits.float().squeeze(1)
         target = torch.from_numpy(truth).to(self._device)
-        loss = segmentation_loss(logits, target, stage.dice)
+        loss = segmentation_loss(logits, target, dice)
         loss = loss + self._config.train.picture_loss * picture_loss(logits, target)
         loss = loss + self._config.train.encoder_loss * presence_loss(self._head(), target)
         self._optimizer.zero_grad()
@@ -199,10 +207,11 @@ class Trainer:
         share = (step - train.warmup_steps) / max(1, self.total_steps - train.warmup_steps)
         return train.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
-    def _batch(self, stage: Stage) -> tuple[UInt8Array, FloatArray]:
+    def _batch(self, step: int) -> tuple[UInt8Array, FloatArray]:
         """Real and fake patches of the same moment side by side: uint8 [2B, P, P, 3] and float32 [2B, P, P]."""
         # Seeded by the step: a resumed run sees what an uninterrupted one would have seen.
-        random = np.random.default_rng([self._config.train.seed, self.progress.step])
+        random = np.random.default_rng([self._config.train.seed, step])
+        stage = self._stage(step)
         patches = [self._draw(stage, random) for _ in range(stage.pairs)]
         pixels = np.stack([view for pair in patches for view in (pair.real, pair.fake)])
         truth = np.stack([mask for pair in patches for mask in (np.zeros_like(pair.mask), pair.mask)])
@@ -219,16 +228,27 @@ class Trainer:
         assert pack is not None
         index = int(random.integers(len(pack)))
         real, fake, mask = (np.array(part[index]) for part in (pack.real, pack.fake, pack.mask))
+        degrade = stage.degrade
         if made_anew:
-            landmarks = usual_landmarks(real.shape[0], PACK_MARGIN, random)
-            if plain:
-                made = swap_like_blend(real, landmarks, random, resolution=float(random.uniform(45, 120)))
-            else:
-                made = self_blend(real, landmarks, random)
+            made = self._blend(real, np.array(pack.landmarks[index]), plain, random)
             fake, mask = made.pixels, made.mask
+            # The packs' own fakes were compressed after blending; these were not yet.
+            degrade = (1 + degrade) / 2
         elif pack is packs.pairs and random.random() < train.mix_share:
             fake, mask = mix(real, fake, mask, random)
-        return augment(real, fake, mask, stage.patch, random)
+        return augment(real, fake, mask, View(stage.patch, stage.zoom, degrade), random)
+
+    def _blend(self, real: UInt8Array, marks: FloatArray, plain: bool, random: np.random.Generator) -> SelfBlend:
+        if plain:
+            return swap_like_blend(real, marks, random, resolution=float(random.uniform(45, 120)))
+        if random.random() >= self._config.train.donor_share:
+            return self_blend(real, marks, random)
+        pack = self._packs.selfblend or self._packs.pairs
+        assert pack is not None
+        # Of a few other faces the one that is turned most alike: a bad fit would be too easily seen.
+        few = random.integers(len(pack), size=DONORS)
+        best = min(few, key=lambda donor: similarity(pack.landmarks[donor], marks)[1])
+        return donor_blend(real, marks, np.array(pack.real[best]), np.array(pack.landmarks[best]), random)
 
     def _normalised(self, pixels: UInt8Array) -> torch.Tensor:
         spec = self.model.spec
@@ -281,6 +301,22 @@ class Trainer:
             raise DataError(
                 str(self._checkpoint), "damaged or of another network", "remove it to start again"
             ) from error
+
+
+def _start(config: TrainConfig) -> LoadedModel:
+    """The network to train: as it begins by chance, or as another run left it."""
+    start = fresh(config.network, config.train.seed)
+    if not config.train.start_from:
+        decorrelate(start.network)
+        return start
+    given = load(config.train.start_from)
+    try:
+        start.network.load_state_dict(given.network.state_dict())
+    except RuntimeError as error:
+        raise DataError(
+            config.train.start_from, f"not a {config.network}", "give a detector of the same network"
+        ) from error
+    return start
 
 
 def _encoder_channels(network: UnetGraph) -> int:

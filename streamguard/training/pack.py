@@ -1,8 +1,8 @@
 """A pack: prepared (real, fake, mask) triples on disk, memory-mapped so that training is never starved.
 
 Layout of a pack folder: `real.npy` and `fake.npy` uint8 [N, S, S, 3] RGB, `mask.npy` uint8 [N, S, S] (1 = fake),
-`index.json` with one entry per triple. S is larger than the model's input: the extra context is what random
-rotation, scale and shift draw from.
+`landmarks.npy` float32 [N, 5, 2], `index.json` with one entry per triple. S is larger than the model's input: the extra
+context is what random rotation, scale and shift draw from.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ import numpy as np
 
 from streamguard.errors import DataError
 from streamguard.models import CROP_MARGIN
-from streamguard.types import UInt8Array
+from streamguard.types import FloatArray, UInt8Array
 
 PACK_SIZE = 320
 PACK_MARGIN = CROP_MARGIN * PACK_SIZE / 256
 """Side of a pack's crop as a multiple of the face box's longer side; its middle 256 pixels are the live crop."""
-SCHEMA = "streamguard.pack/1"
+SCHEMA = "streamguard.pack/2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Triple:
         person: identity; a person is never on both sides of a split.
         clip: file the example comes from.
         kind: `pair` or `selfblend`.
+        landmarks: float32 [5, 2] in pixels of `real`: eyes, nose, mouth corners.
     """
 
     real: UInt8Array
@@ -43,6 +44,7 @@ class Triple:
     person: str
     clip: str
     kind: str
+    landmarks: FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,7 @@ class Pack:
             self.real: UInt8Array = np.load(folder / "real.npy", mmap_mode="r")
             self.fake: UInt8Array = np.load(folder / "fake.npy", mmap_mode="r")
             self.mask: UInt8Array = np.load(folder / "mask.npy", mmap_mode="r")
+            self.landmarks: FloatArray = np.load(folder / "landmarks.npy", mmap_mode="r")
         except (OSError, ValueError) as error:
             raise DataError(
                 str(folder), "no complete pack here", "run `streamguard train` with `--data`, which makes one"
@@ -99,6 +102,7 @@ def write_pack(folder: Path, triples: Iterable[Triple], capacity: int) -> int:
             name: np.lib.format.open_memmap(folder / f"{name}.npy", mode="w+", dtype=np.uint8, shape=full)
             for name, full in (("real", (*shape, 3)), ("fake", (*shape, 3)), ("mask", shape))
         }
+        marks = np.lib.format.open_memmap(folder / "landmarks.npy", mode="w+", dtype=np.float32, shape=(capacity, 5, 2))
         entries = []
         for number, triple in zip(range(capacity), triples, strict=False):
             files["real"][number], files["fake"][number], files["mask"][number] = (
@@ -106,8 +110,9 @@ def write_pack(folder: Path, triples: Iterable[Triple], capacity: int) -> int:
                 triple.fake,
                 triple.mask,
             )
+            marks[number] = triple.landmarks
             entries.append(asdict(Entry(triple.person, triple.clip, triple.kind)))
-        for file in files.values():
+        for file in (*files.values(), marks):
             file.flush()
         if not entries:
             raise DataError(str(folder), "not one usable face was found", "check the data folders of the configuration")

@@ -23,7 +23,7 @@ from streamguard.training.pack import PACK_MARGIN, PACK_SIZE, Triple, write_pack
 from streamguard.training.selfblend import self_blend
 from streamguard.training.split import PICTURES, person_of, split
 from streamguard.training.truth import pair_truth
-from streamguard.types import Picture, UInt8Array
+from streamguard.types import FloatArray, Picture, UInt8Array
 
 MOST_PER_FILE = 400
 """Triples taken of one clip, so that a long one does not drown the others."""
@@ -138,13 +138,16 @@ class TripleMaker:
                 sent = chunk if variant == 0 else _resend(chunk, source.average_rate or 30.0, random)
                 for index in range(variant % stride, len(chunk), stride):
                     real, fake = halves(chunk[index])
-                    area = _pack_square(self._detector.detect(real))
+                    detections = self._detector.detect(real)
+                    area = _pack_square(detections)
                     if area is None:
                         continue
                     found += 1
                     truth = pair_truth(_cut(real, area), _cut(fake, area)).filled.astype(np.uint8)
                     real, fake = halves(sent[index])
-                    yield Triple(_cut(real, area), _cut(fake, area), truth, person, path.name, "pair")
+                    yield Triple(
+                        _cut(real, area), _cut(fake, area), truth, person, path.name, "pair", _marks(detections, area)
+                    )
         if not found:
             self._skipped(f"{path}: no face found")
 
@@ -159,10 +162,10 @@ class TripleMaker:
                 continue
             found += 1
             real = _cut(picture, area)
-            points = (detections.landmarks[0] - (area.x, area.y)) * (PACK_SIZE / area.side)
-            fake = self_blend(real, points.astype(np.float32), random)
+            points = _marks(detections, area)
+            fake = self_blend(real, points, random)
             sent_real, sent_fake = _send_together(real, fake.pixels, random)
-            yield Triple(sent_real, sent_fake, fake.mask, person_of(path), path.name, "selfblend")
+            yield Triple(sent_real, sent_fake, fake.mask, person_of(path), path.name, "selfblend", points)
         if not found:
             self._skipped(f"{path}: no face found")
 
@@ -226,6 +229,11 @@ def _pack_square(found: Detections) -> CropSquare | None:
         return None
     x0, y0, x1, y1 = (float(value) for value in found.boxes[0])
     return crop_square((x0, y0, x1, y1), PACK_MARGIN) if min(x1 - x0, y1 - y0) >= 32 else None
+
+
+def _marks(found: Detections, area: CropSquare) -> FloatArray:
+    """float32 [5, 2]: the landmarks in pixels of the pack's crop."""
+    return np.asarray((found.landmarks[0] - (area.x, area.y)) * (PACK_SIZE / area.side), dtype=np.float32)
 
 
 def _cut(picture: Picture, area: CropSquare) -> UInt8Array:

@@ -48,22 +48,11 @@ def self_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generat
     else:
         outer = _alter(outer, eye_distance, random)
     inner = _shift(inner, random)
-    weight = _blend_weight(rgb.shape[:2], landmarks, random) * random.choice(BLEND_RATIOS)
+    weight = blend_weight(rgb.shape[:2], landmarks, random) * random.choice(BLEND_RATIOS)
     blended = outer + (inner.astype(np.float32) - outer) * weight[..., None]
     return SelfBlend(
         np.clip(blended + 0.5, 0, 255).astype(np.uint8), (weight > FAKE_FROM * weight.max()).astype(np.uint8)
     )
-
-
-def usual_landmarks(size: int, margin: float, random: np.random.Generator) -> FloatArray:
-    """float32 [5, 2]: about where eyes, nose and mouth lie in a crop cut `margin` times the face box's longer side."""
-    face = size / margin
-    x = np.array([-0.2, 0.2, 0.0, -0.15, 0.15]) * face * random.uniform(0.85, 1.1)
-    y = np.array([-0.12, -0.12, 0.08, 0.26, 0.26]) * face * random.uniform(0.9, 1.1)
-    angle = math.radians(random.normal(0, 5))
-    turned = np.stack([x * math.cos(angle) - y * math.sin(angle), x * math.sin(angle) + y * math.cos(angle)], axis=1)
-    landmarks: FloatArray = (turned + size / 2 + random.normal(0, 0.03 * face, size=2)).astype(np.float32)
-    return landmarks
 
 
 def face_outline(landmarks: FloatArray, random: np.random.Generator | None = None) -> FloatArray:
@@ -97,7 +86,8 @@ def face_outline(landmarks: FloatArray, random: np.random.Generator | None = Non
     return outline
 
 
-def _blend_weight(shape: tuple[int, ...], landmarks: FloatArray, random: np.random.Generator) -> FloatArray:
+def blend_weight(shape: tuple[int, ...], landmarks: FloatArray, random: np.random.Generator) -> FloatArray:
+    """float32 [H, W], 0..1: how much of the altered face is seen; an oval, elastically deformed, with a soft edge."""
     outline = face_outline(landmarks, random)
     scale = float(np.ptp(outline[:, 1]))
     # A few smooth waves along the outline: an elastic deformation without a full displacement field.
@@ -114,29 +104,39 @@ def _blend_weight(shape: tuple[int, ...], landmarks: FloatArray, random: np.rand
     return np.asarray(soft, dtype=np.float32)
 
 
-def _alter(rgb: UInt8Array, eye_distance: float, random: np.random.Generator) -> UInt8Array:
+def lose_detail(rgb: UInt8Array, eye_distance: float, random: np.random.Generator) -> UInt8Array:
+    """The picture as a swap network gives it back: of low resolution, sharpened, blurred or smoothed; or untouched.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        eye_distance: pixels between the eyes; tells how large the face is.
+        random: decides which.
+    """
     picture = rgb
-    if random.random() < 0.8:
-        picture = _recolour(picture, random)
     detail = random.random()
-    if detail < 0.45:
+    if detail < 0.4:
         # What a swap network of 64 to 224 px leaves behind: its face is about 2.2 eye distances wide.
         face_width = eye_distance * 2.2
         factor = float(np.clip(random.uniform(48, 200) / face_width, 0.2, 0.95))
         small = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
         how = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
         picture = np.asarray(cv2.resize(small, rgb.shape[1::-1], interpolation=how), dtype=np.uint8)
-    elif detail < 0.65:
+    elif detail < 0.6:
         sharp = picture.astype(np.float32)
         sharp += (sharp - cv2.GaussianBlur(sharp, (0, 0), random.uniform(0.8, 2.0))) * random.uniform(0.3, 1.5)
         picture = np.clip(sharp, 0, 255).astype(np.uint8)
-    elif detail < 0.85:
+    elif detail < 0.75:
         picture = np.asarray(cv2.GaussianBlur(picture, (0, 0), random.uniform(0.6, 2.2)), dtype=np.uint8)
-    elif detail < 0.95:
+    elif detail < 0.85:
         picture = np.asarray(cv2.bilateralFilter(picture, 7, random.uniform(15, 45), 5), dtype=np.uint8)
     if random.random() < 0.4:
         picture = _smooth_chroma(picture, eye_distance * float(random.uniform(0.02, 0.09)))
     return picture
+
+
+def _alter(rgb: UInt8Array, eye_distance: float, random: np.random.Generator) -> UInt8Array:
+    picture = recolour(rgb, random) if random.random() < 0.8 else rgb
+    return lose_detail(picture, eye_distance, random)
 
 
 def _smooth_chroma(rgb: UInt8Array, sigma: float) -> UInt8Array:
@@ -146,7 +146,8 @@ def _smooth_chroma(rgb: UInt8Array, sigma: float) -> UInt8Array:
     return np.asarray(cv2.cvtColor(parts, cv2.COLOR_YCrCb2RGB), dtype=np.uint8)
 
 
-def _recolour(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
+def recolour(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
+    """The picture in slightly other colours: offset, contrast, hue and saturation."""
     picture = rgb.astype(np.float32)
     if random.random() < 0.6:
         picture += random.uniform(-16, 16, size=3).astype(np.float32)
@@ -184,7 +185,7 @@ def swap_like_blend(
     """
     width = 2.2 * float(np.linalg.norm(landmarks[1] - landmarks[0]))
     factor = min(0.9, resolution / width)
-    small = cv2.resize(_recolour(rgb, random), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+    small = cv2.resize(recolour(rgb, random), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
     inner = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
     inner = _shift(np.asarray(inner, dtype=np.uint8), random)
     outline = np.zeros(rgb.shape[:2], dtype=np.float32)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
-from streamguard.training.augment import augment, jpeg, mix
+from streamguard.training.augment import View, augment, jpeg, mix, webp
+from streamguard.types import UInt8Array
 from tests.support.training_data import triple
 
 SEEDS = range(16)
@@ -15,7 +18,7 @@ SEEDS = range(16)
 def test_shapes_and_range(patch: int) -> None:
     each = triple(0, "ann")
     for seed in SEEDS:
-        out = augment(each.real, each.fake, each.mask, patch, np.random.default_rng(seed))
+        out = augment(each.real, each.fake, each.mask, View(patch), np.random.default_rng(seed))
         assert out.real.shape == out.fake.shape == (patch, patch, 3)
         assert out.mask.shape == (patch, patch)
         assert out.real.dtype == out.fake.dtype == out.mask.dtype == np.uint8
@@ -24,7 +27,7 @@ def test_shapes_and_range(patch: int) -> None:
 
 def test_equal_seeds_give_equal_patches() -> None:
     each = triple(1, "ann")
-    first, again = (augment(each.real, each.fake, each.mask, 96, np.random.default_rng(3)) for _ in range(2))
+    first, again = (augment(each.real, each.fake, each.mask, View(96), np.random.default_rng(3)) for _ in range(2))
     assert (first.real == again.real).all()
     assert (first.fake == again.fake).all()
     assert (first.mask == again.mask).all()
@@ -34,7 +37,7 @@ def test_equal_seeds_give_equal_patches() -> None:
 def test_geometry_is_shared(seed: int) -> None:
     """Levels differ on purpose; edges do not move against each other, so off the mask the pair stays correlated."""
     each = triple(0, "ann")
-    out = augment(each.real, each.fake, each.mask, 128, np.random.default_rng(seed))
+    out = augment(each.real, each.fake, each.mask, View(128), np.random.default_rng(seed))
     off = out.mask == 0
     real, fake = (view.astype(float).mean(axis=2)[off] for view in (out.real, out.fake))
     assert off.any()
@@ -46,7 +49,7 @@ def test_without_levels_and_noise_nothing_but_the_mask_differs(monkeypatch: pyte
     monkeypatch.setattr("streamguard.training.augment._degrade", lambda views, random: views)
     each = triple(0, "ann")
     for seed in SEEDS:
-        out = augment(each.real, each.fake, each.mask, 128, np.random.default_rng(seed))
+        out = augment(each.real, each.fake, each.mask, View(128), np.random.default_rng(seed))
         changed = (np.abs(out.real.astype(int) - out.fake) > 3).any(axis=2)
         # Interpolation reaches a pixel or two over the mask's edge.
         import cv2
@@ -58,11 +61,42 @@ def test_without_levels_and_noise_nothing_but_the_mask_differs(monkeypatch: pyte
 IDENTITY = np.arange(256, dtype=np.uint8)[:, None]
 
 
+@pytest.mark.parametrize(("patch", "zoom"), [(128, 0.5), (128, 1.0), (256, 1.0)])
+def test_the_zoom_decides_how_much_of_the_face_is_seen(patch: int, zoom: float) -> None:
+    each = triple(0, "ann")
+    view = View(patch, (zoom, zoom), degrade=0)
+    middle = np.s_[32:288, 32:288]
+    whole = each.mask[middle].sum() * zoom**2
+    seen = [
+        float(augment(each.real, each.fake, each.mask, view, np.random.default_rng(seed)).mask.sum()) for seed in SEEDS
+    ]
+    if patch / zoom >= 256:
+        assert all(0.8 * whole < area < 1.25 * whole for area in seen)
+    else:
+        assert max(seen) < whole
+        assert np.std(seen) > 0.05 * whole
+
+
+def test_degrading_is_as_frequent_as_told() -> None:
+    each = triple(0, "ann")
+    for share in (0.0, 1.0):
+        coded = [
+            augment(each.real, each.fake, each.mask, View(256, (1, 1), share), np.random.default_rng(seed)).real
+            for seed in SEEDS
+        ]
+        plain = [
+            augment(each.real, each.fake, each.mask, View(256, (1, 1), 0), np.random.default_rng(seed)).real
+            for seed in SEEDS
+        ]
+        changed = [bool((one != other).any()) for one, other in zip(coded, plain, strict=True)]
+        assert any(changed) == (share == 1.0)
+
+
 def test_an_empty_mask_stays_empty() -> None:
     each = triple(0, "ann")
     empty = np.zeros_like(each.mask)
     for seed in SEEDS:
-        assert not augment(each.real, each.real, empty, 96, np.random.default_rng(seed)).mask.any()
+        assert not augment(each.real, each.real, empty, View(96), np.random.default_rng(seed)).mask.any()
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -86,8 +120,9 @@ def test_mix_of_nothing_is_nothing() -> None:
     assert not mask.any()
 
 
-def test_jpeg_keeps_colours_and_loses_detail() -> None:
+@pytest.mark.parametrize("codec", [jpeg, webp])
+def test_compression_keeps_colours_and_loses_detail(codec: Callable[[UInt8Array, int], UInt8Array]) -> None:
     picture = triple(0, "ann").real
-    fine, coarse = (np.abs(jpeg(picture, quality).astype(int) - picture).mean() for quality in (95, 20))
+    fine, coarse = (np.abs(codec(picture, quality).astype(int) - picture).mean() for quality in (95, 20))
     assert fine < coarse < 12
-    assert np.abs(jpeg(picture, 90).mean(axis=(0, 1)) - picture.mean(axis=(0, 1))).max() < 1.5
+    assert np.abs(codec(picture, 90).mean(axis=(0, 1)) - picture.mean(axis=(0, 1))).max() < 1.5

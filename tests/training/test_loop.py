@@ -5,14 +5,18 @@ from __future__ import annotations
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from streamguard.errors import DataError, OutputError, UnknownModel
+from streamguard.models import fresh, load, save
 from streamguard.training.config import TrainConfig
+from streamguard.training.donor_blend import donor_blend
 from streamguard.training.loop import Progress, Trainer, decorrelate, open_packs, patches_seen
+from streamguard.training.selfblend import SelfBlend
 from tests.support.training_data import CONFIG, micro_config, write_packs
 
 LEARNING = """
@@ -177,6 +181,41 @@ def test_decorrelation_changes_the_first_layer_alone(config: TrainConfig) -> Non
     decorrelate(changed)
     differing = [key for key, value in changed.state_dict().items() if not torch.equal(value, plain[key])]
     assert differing == ["encoders.0.0.weight"]
+
+
+def test_a_run_starts_from_the_weights_of_another(packs: Path, tmp_path: Path) -> None:
+    save(fresh("unet_v1", 5), tmp_path / "first")
+    onward = micro_config(tmp_path, CONFIG.replace("[train]", f'[train]\nstart_from = "{tmp_path / "first"}"'))
+    trainer = Trainer(onward, open_packs(packs), tmp_path / "c.pt")
+    given = load(str(tmp_path / "first")).network.state_dict()
+    assert all(torch.equal(value, given[key]) for key, value in trainer.model.network.state_dict().items())
+
+
+def test_a_start_of_another_network_is_refused(packs: Path, tmp_path: Path) -> None:
+    save(fresh("unet_v1", 5), tmp_path / "first")
+    text = CONFIG.replace("[train]", f'[train]\nstart_from = "{tmp_path / "first"}"').replace('"unet_v1"', '"unet"')
+    with pytest.raises(DataError, match="not a unet"):
+        Trainer(micro_config(tmp_path, text), open_packs(packs), tmp_path / "c.pt")
+
+
+def test_other_peoples_faces_are_put_on_as_often_as_told(
+    packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_on: list[float] = []
+    for share in (0.0, 1.0):
+        text = CONFIG + f"selfblend_share = 1.0\nfresh_share = 1.0\ndonor_share = {share}\n"
+        trainer = Trainer(micro_config(tmp_path, text), open_packs(packs), tmp_path / f"{share}.pt")
+        calls = 0
+
+        def counted(*arguments: Any) -> SelfBlend:
+            nonlocal calls
+            calls += 1
+            return donor_blend(*arguments)
+
+        monkeypatch.setattr("streamguard.training.loop.donor_blend", counted)
+        trainer.run(nothing)
+        put_on.append(calls)
+    assert put_on == [0, 3]
 
 
 def test_patches_seen(config: TrainConfig) -> None:

@@ -25,6 +25,7 @@ def test_round_trip(tmp_path: Path) -> None:
         assert (pack.real[index] == each.real).all()
         assert (pack.fake[index] == each.fake).all()
         assert (pack.mask[index] == each.mask).all()
+        assert (pack.landmarks[index] == each.landmarks).all()
 
 
 def test_no_more_than_the_capacity_is_taken(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamguard.training.selfblend import face_outline, self_blend, swap_like_blend, usual_landmarks
+from streamguard.training.selfblend import face_outline, self_blend, swap_like_blend
 from tests.support.portraits import portrait
 
 LANDMARKS = np.array([[205, 100], [243, 98], [225, 122], [209, 139], [243, 138]], dtype=np.float32)
@@ -79,13 +79,3 @@ def test_a_swap_like_blend_covers_the_inner_face_and_nothing_else(seed: int) -> 
     assert (moved[250:] == 0).all()
     assert (moved[:, 320:] == 0).all()
     assert moved[fake.mask == 1].mean() > 4
-
-
-def test_usual_landmarks_lie_like_a_face_in_the_middle() -> None:
-    marks = np.stack([usual_landmarks(320, 1.75, np.random.default_rng(seed)) for seed in range(200)])
-    assert marks.shape == (200, 5, 2)
-    assert np.abs(marks.mean(axis=(0, 1)) - 160).max() < 15
-    right_eye, left_eye, nose, right_mouth, left_mouth = marks.mean(axis=0)
-    assert right_eye[0] < nose[0] < left_eye[0]
-    assert right_mouth[0] < left_mouth[0]
-    assert right_eye[1] < nose[1] < right_mouth[1]
