@@ -23,6 +23,7 @@ from streamguard.cli.runner import check_writable, console, notes
 if TYPE_CHECKING:
     from streamguard.training.config import TrainConfig
     from streamguard.training.loop import Progress as Reached
+    from streamguard.training.run import Outcome
 
 _COLUMNS = (
     TextColumn("{task.description}"),
@@ -43,6 +44,9 @@ def train(
     out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the TOML's own folder.")] = None,
     device: Annotated[str, typer.Option(help="`cpu` or `cuda`.")] = "cpu",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    preview: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet (PNG) of what would be learned from, and leave.")
+    ] = None,
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Make the packs and leave.")] = False,
 ) -> None:
     """Prepare packs of real and fake crops, train, calibrate, and write the detector's folder. Resumable."""
@@ -51,9 +55,10 @@ def train(
     from streamguard.errors import ConfigError
     from streamguard.models import fresh
     from streamguard.training.config import read_config
-    from streamguard.training.loop import Trainer, open_packs
+    from streamguard.training.loop import Trainer
     from streamguard.training.pack import Pack
     from streamguard.training.run import finish
+    from streamguard.training.sampler import open_packs
 
     if prepare_only and data is None:
         raise typer.BadParameter("packs are made from data: give --data", param_hint="--prepare-only")
@@ -63,14 +68,16 @@ def train(
     # What would fail at the end of hours of work is to fail now.
     folder = out or config.parent
     fresh(read.network)
-    for place in (work, folder):
+    for place in (work, preview.parent if preview else folder):
         _make_writable(place)
     if threads:
         torch.set_num_threads(threads)
     packs = work / "packs"
     if data is not None:
         _prepare(data, read, packs)
-    if prepare_only:
+    if preview:
+        _preview(read, packs, preview)
+    if prepare_only or preview:
         return
     Pack(packs / "calibration")
     trainer = Trainer(read, open_packs(packs), work / read.name / "checkpoint.pt", device)
@@ -91,10 +98,14 @@ def train(
 
         trainer.run(advance)
     outcome = finish(read, config, trainer, packs, folder)
-    table = Table(title=f"{read.name} written to {folder}", title_justify="left")
+    _report(read, trainer.progress, outcome, folder)
+
+
+def _report(config: TrainConfig, reached: Reached, outcome: Outcome, folder: Path) -> None:
+    table = Table(title=f"{config.name} written to {folder}", title_justify="left")
     table.add_column("figure")
     table.add_column("value", justify="right")
-    for step, auc, dice in trainer.progress.validations[-1:]:
+    for step, auc, dice in reached.validations[-1:]:
         table.add_row(f"validation frame AUC at step {step}", f"{auc:.3f}")
         table.add_row("validation Dice over both halves", f"{dice:.3f}")
     table.add_row("frame AUC on held-out self-blends", f"{outcome.calibration_auc:.3f}")
@@ -102,6 +113,18 @@ def train(
         notes.print("streamguard: this detector does not tell fakes from real faces: train longer", style="red")
     table.add_row("pixel threshold", f"{outcome.spec.threshold:g}")
     console.print(table)
+
+
+def _preview(config: TrainConfig, packs: Path, path: Path) -> None:
+    from itertools import accumulate
+
+    from streamguard.files import write_bytes
+    from streamguard.training.preview import preview_sheet
+    from streamguard.training.sampler import Sampler, open_packs
+
+    starts = [0, *accumulate(stage.steps for stage in config.train.stages[:-1])]
+    write_bytes(path, preview_sheet(Sampler(config, open_packs(packs)), starts))
+    console.print(f"samples of {len(starts)} stages drawn to {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _make_writable(folder: Path) -> None:

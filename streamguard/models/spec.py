@@ -25,6 +25,7 @@ class _Network(_Table):
     architecture: Literal["unet"]
     features: int = Field(ge=1, le=256)
     steps: int = Field(ge=2, le=8)
+    picture_norms: int = Field(default=0, ge=0, le=8)
 
 
 class _Input(_Table):
@@ -81,7 +82,8 @@ class ModelSpec:
     Attributes:
         name: its folder's name under `engines/`.
         description: one sentence for people.
-        architecture, features, steps: the network (`unet`: channels at full resolution, number of resolutions).
+        architecture, features, steps, picture_norms: the network (`unet`: channels at full resolution, number of
+            resolutions, encoders normalised within the picture).
         size: side of the square input in pixels.
         margin: side of the crop as a multiple of the face box's longer side; the same in training and live.
         mean, std: RGB normalisation of pixels scaled to 0..1.
@@ -101,6 +103,7 @@ class ModelSpec:
     architecture: str
     features: int
     steps: int
+    picture_norms: int
     size: int
     margin: float
     mean: tuple[float, float, float]
@@ -166,7 +169,12 @@ def parse_spec(text: bytes, *, thing: str, folder: Path | None = None) -> ModelS
 def format_spec(spec: ModelSpec) -> str:
     """The spec as TOML; `parse_spec` reads it back."""
     tables: dict[str, dict[str, Any]] = {
-        "network": {"architecture": spec.architecture, "features": spec.features, "steps": spec.steps},
+        "network": {
+            "architecture": spec.architecture,
+            "features": spec.features,
+            "steps": spec.steps,
+            "picture_norms": spec.picture_norms,
+        },
         "input": {"size": spec.size, "margin": spec.margin, "mean": list(spec.mean), "std": list(spec.std)},
         "rule": {"threshold": spec.threshold, "smallest_component": spec.smallest_component},
         "calibration": {"slope": spec.calibration_slope, "offset": spec.calibration_offset},

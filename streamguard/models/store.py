@@ -25,6 +25,8 @@ STD = (64 / 255, 64 / 255, 64 / 255)
 CROP_MARGIN = 1.4
 SHAPES: dict[str, tuple[int, int]] = {"unet": (32, 5), "unet_v1": (16, 6)}
 """Features and resolution steps of the two shipped networks."""
+PICTURE_NORMS = 2
+"""Encoders normalised within the picture, of networks trained from now on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ def available(folder: Path | None = None) -> tuple[str, ...]:
 
 def build(spec: ModelSpec) -> nn.Module:
     """The spec's network with fresh weights, in evaluation mode."""
-    return unet(spec.features, spec.steps).eval()
+    return unet(spec.features, spec.steps, spec.picture_norms).eval()
 
 
 def fresh(name: str, seed: int = 0) -> LoadedModel:
@@ -68,6 +70,7 @@ def fresh(name: str, seed: int = 0) -> LoadedModel:
         architecture="unet",
         features=features,
         steps=steps,
+        picture_norms=PICTURE_NORMS,
         size=256,
         margin=CROP_MARGIN,
         mean=MEAN,

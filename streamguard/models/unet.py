@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from streamguard.models.blocks import double_convolution, upsampling
+from streamguard.models.blocks import double_convolution, picture_norm, upsampling
 
 
 class UnetGraph(nn.Module):
@@ -37,7 +37,7 @@ class UnetGraph(nn.Module):
         return logits
 
 
-def unet(features: int, steps: int) -> UnetGraph:
+def unet(features: int, steps: int, picture_norms: int = 0) -> UnetGraph:
     """A Unet with `features` channels at full resolution, doubled at each of `steps` resolutions.
 
     The two networks of the segmentation method are `unet(32, 5)` ("Unet") and `unet(16, 6)` ("Unet_v1");
@@ -46,11 +46,16 @@ def unet(features: int, steps: int) -> UnetGraph:
     Args:
         features: channels at full resolution, at least 1.
         steps: number of resolutions, at least 2.
+        picture_norms: how many encoders, from full resolution on, normalise within each picture instead of over
+            the batch (see `blocks.picture_norm`).
     """
     channels = [features * 2**step for step in range(steps)]
     pairs = list(itertools.pairwise(channels))
     return UnetGraph(
-        encoders=[double_convolution(i, o) for i, o in [(3, features), *pairs]],
+        encoders=[
+            double_convolution(i, o, picture_norm if step < picture_norms else nn.BatchNorm2d)
+            for step, (i, o) in enumerate([(3, features), *pairs])
+        ],
         upsamplers=[upsampling(deep, shallow) for shallow, deep in reversed(pairs)],
         decoders=[double_convolution(2 * shallow, shallow) for shallow, _ in reversed(pairs)],
         head=nn.Conv2d(features, 1, kernel_size=1),

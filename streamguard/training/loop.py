@@ -19,18 +19,14 @@ from torch import nn
 from streamguard.errors import DataError, OutputError
 from streamguard.models import LoadedModel, fresh, load
 from streamguard.models.unet import UnetGraph
-from streamguard.training.augment import Patches, View, augment, mix
-from streamguard.training.config import Stage, TrainConfig
-from streamguard.training.donor_blend import donor_blend, similarity
+from streamguard.training.config import TrainConfig
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
-from streamguard.training.pack import Pack
-from streamguard.training.selfblend import SelfBlend, self_blend, swap_like_blend
+from streamguard.training.sampler import Packs, Sampler
 from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
 CHECKPOINT_EVERY = 100
-DONORS = 6
 
 
 @dataclass(slots=True)
@@ -41,44 +37,6 @@ class Progress:
     losses: list[tuple[int, float]] = field(default_factory=list)
     validations: list[tuple[int, float, float]] = field(default_factory=list)
     """(step, frame AUC, Dice over both halves) of the averaged weights."""
-
-
-@dataclass(frozen=True, slots=True)
-class Packs:
-    """What the loop draws from.
-
-    Attributes:
-        pairs, selfblend: training packs; at least one is there.
-        validation: pairs of persons who are in neither.
-    """
-
-    pairs: Pack | None
-    selfblend: Pack | None
-    validation: Pack | None
-
-
-def open_packs(folder: Path) -> Packs:
-    """The packs below `folder`.
-
-    Raises:
-        DataError: there is no training pack, or a person is on both sides of the split.
-    """
-    found = {
-        name: Pack(folder / name) if (folder / name / "index.json").is_file() else None
-        for name in ("pairs", "selfblend", "validation")
-    }
-    packs = Packs(**found)
-    if packs.pairs is None and packs.selfblend is None:
-        raise DataError(
-            str(folder), "no training pack here", "run `streamguard train` with `--data`, which prepares one"
-        )
-    if packs.validation is not None:
-        trained = frozenset().union(*(pack.persons() for pack in (packs.pairs, packs.selfblend) if pack))
-        if both := trained & packs.validation.persons():
-            raise DataError(
-                str(folder), f"on both sides of the split: {', '.join(sorted(both))}", "prepare the packs again"
-            )
-    return packs
 
 
 class Trainer:
@@ -96,6 +54,7 @@ class Trainer:
 
     def __init__(self, config: TrainConfig, packs: Packs, checkpoint: Path, device: str = "cpu") -> None:
         self._config, self._packs, self._checkpoint = config, packs, checkpoint
+        self._sampler = Sampler(config, packs)
         self._device = torch.device(device)
         self.model: LoadedModel = _start(config)
         network = self.model.network
@@ -115,15 +74,15 @@ class Trainer:
         """Train to the end; `advance` is called after each step with the progress and the step's loss."""
         # The next batch is made while this one is learned from.
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
-            following = maker.submit(self._batch, self.progress.step)
+            following = maker.submit(self._sampler.batch, self.progress.step)
             while self.progress.step < self.total_steps:
                 batch = following.result()
                 if self.progress.step + 1 < self.total_steps:
-                    following = maker.submit(self._batch, self.progress.step + 1)
+                    following = maker.submit(self._sampler.batch, self.progress.step + 1)
                 self._advance(batch, advance)
 
     def _advance(self, batch: tuple[UInt8Array, FloatArray], advance: Callable[[Progress, float], None]) -> None:
-        loss = self._learn(*batch, self._stage(self.progress.step).dice)
+        loss = self._learn(*batch, self._sampler.stage(self.progress.step).dice)
         self.progress.step += 1
         step, last = self.progress.step, self.progress.step == self.total_steps
         if step % 10 == 0 or last:
@@ -169,13 +128,6 @@ class Trainer:
         self._network.train()
         return _auc(scores), float(np.mean(dices))
 
-    def _stage(self, step: int) -> Stage:
-        for stage in self._config.train.stages:
-            if step < stage.steps:
-                return stage
-            step -= stage.steps
-        return self._config.train.stages[-1]
-
     def _learn(self, pixels: UInt8Array, truth: FloatArray, dice: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
@@ -206,49 +158,6 @@ class Trainer:
             return train.learning_rate * (step + 1) / train.warmup_steps
         share = (step - train.warmup_steps) / max(1, self.total_steps - train.warmup_steps)
         return train.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
-
-    def _batch(self, step: int) -> tuple[UInt8Array, FloatArray]:
-        """Real and fake patches of the same moment side by side: uint8 [2B, P, P, 3] and float32 [2B, P, P]."""
-        # Seeded by the step: a resumed run sees what an uninterrupted one would have seen.
-        random = np.random.default_rng([self._config.train.seed, step])
-        stage = self._stage(step)
-        patches = [self._draw(stage, random) for _ in range(stage.pairs)]
-        pixels = np.stack([view for pair in patches for view in (pair.real, pair.fake)])
-        truth = np.stack([mask for pair in patches for mask in (np.zeros_like(pair.mask), pair.mask)])
-        return pixels, truth.astype(np.float32)
-
-    def _draw(self, stage: Stage, random: np.random.Generator) -> Patches:
-        packs, train = self._packs, self._config.train
-        plain = random.random() < stage.plain_share
-        blend = plain or packs.pairs is None or random.random() < train.selfblend_share
-        made_anew = plain or (blend and random.random() < train.fresh_share)
-        pack = packs.pairs
-        if packs.selfblend is not None and blend and not (made_anew and pack is not None and random.random() < 0.3):
-            pack = packs.selfblend
-        assert pack is not None
-        index = int(random.integers(len(pack)))
-        real, fake, mask = (np.array(part[index]) for part in (pack.real, pack.fake, pack.mask))
-        degrade = stage.degrade
-        if made_anew:
-            made = self._blend(real, np.array(pack.landmarks[index]), plain, random)
-            fake, mask = made.pixels, made.mask
-            # The packs' own fakes were compressed after blending; these were not yet.
-            degrade = (1 + degrade) / 2
-        elif pack is packs.pairs and random.random() < train.mix_share:
-            fake, mask = mix(real, fake, mask, random)
-        return augment(real, fake, mask, View(stage.patch, stage.zoom, degrade), random)
-
-    def _blend(self, real: UInt8Array, marks: FloatArray, plain: bool, random: np.random.Generator) -> SelfBlend:
-        if plain:
-            return swap_like_blend(real, marks, random, resolution=float(random.uniform(45, 120)))
-        if random.random() >= self._config.train.donor_share:
-            return self_blend(real, marks, random)
-        pack = self._packs.selfblend or self._packs.pairs
-        assert pack is not None
-        # Of a few other faces the one that is turned most alike: a bad fit would be too easily seen.
-        few = random.integers(len(pack), size=DONORS)
-        best = min(few, key=lambda donor: similarity(pack.landmarks[donor], marks)[1])
-        return donor_blend(real, marks, np.array(pack.real[best]), np.array(pack.landmarks[best]), random)
 
     def _normalised(self, pixels: UInt8Array) -> torch.Tensor:
         spec = self.model.spec
@@ -309,9 +218,11 @@ def _start(config: TrainConfig) -> LoadedModel:
     if not config.train.start_from:
         decorrelate(start.network)
         return start
-    given = load(config.train.start_from)
+    given = load(config.train.start_from).network.state_dict()
+    # Where the start normalised over the batch and this network does within the picture, its running means go.
+    kept = {key: value for key, value in given.items() if key in start.network.state_dict()}
     try:
-        start.network.load_state_dict(given.network.state_dict())
+        start.network.load_state_dict(kept)
     except RuntimeError as error:
         raise DataError(
             config.train.start_from, f"not a {config.network}", "give a detector of the same network"
@@ -320,7 +231,7 @@ def _start(config: TrainConfig) -> LoadedModel:
 
 
 def _encoder_channels(network: UnetGraph) -> int:
-    norms = [[part for part in block.modules() if isinstance(part, nn.BatchNorm2d)] for block in network.encoders]
+    norms = [[part for part in block.modules() if isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d)] for block in network.encoders]
     return sum(parts[-1].num_features for parts in norms)
 
 

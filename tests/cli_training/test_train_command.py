@@ -47,6 +47,16 @@ def test_from_data_to_a_detector_in_two_goes(root: Path, tmp_path: Path) -> None
     assert not list(tmp_path.rglob("*.partial"))
 
 
+def test_a_preview_is_drawn_and_nothing_is_trained(tmp_path: Path) -> None:
+    write_packs(tmp_path / "runs" / "packs")
+    sheet = tmp_path / "sheet.png"
+    done = streamguard("train", write_config(tmp_path), "--work", tmp_path / "runs", "--preview", sheet)
+    assert done.returncode == 0, done.stderr
+    assert "samples of 2 stages" in done.stdout
+    assert sheet.read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / "runs" / "micro").exists()
+
+
 def test_an_unknown_key_is_one_line_and_exit_code_7(tmp_path: Path) -> None:
     done = streamguard("train", write_config(tmp_path, CONFIG + "learning_rat = 0.1\n"), "--work", tmp_path / "runs")
     assert done.returncode == 7

@@ -26,6 +26,19 @@ def test_shapes(features: int, steps: int, parameters: int, side: int) -> None:
     assert sum(parameter.numel() for parameter in network.parameters()) == parameters
 
 
+def test_a_pictures_sharpness_and_exposure_do_not_reach_past_the_picture_norm() -> None:
+    network = unet(4, 3, picture_norms=1).eval()
+    crop = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    with torch.inference_mode():
+        plain, brighter = network.encoders[0](crop), network.encoders[0](3 * crop)
+        batch = network(torch.cat([crop, torch.rand_like(crop)]))
+    # Padding is black whatever the exposure: the border alone may differ.
+    assert torch.allclose(plain[..., 2:-2, 2:-2], brighter[..., 2:-2, 2:-2], atol=1e-2)
+    assert torch.allclose(batch[0], network(crop)[0], atol=1e-5)
+    assert not any(isinstance(part, torch.nn.BatchNorm2d) for part in network.encoders[0])
+    assert any(isinstance(part, torch.nn.BatchNorm2d) for part in network.encoders[1])
+
+
 def test_the_graph_is_normalisation_network_and_sigmoid() -> None:
     random = np.random.default_rng(1)
     crops = random.integers(0, 256, (3, 32, 32, 3), np.uint8)

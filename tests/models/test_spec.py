@@ -24,6 +24,7 @@ specs = st.builds(
     architecture=st.just("unet"),
     features=st.integers(1, 256),
     steps=st.integers(2, 8),
+    picture_norms=st.integers(0, 8),
     size=st.sampled_from([128, 256, 1024]),
     margin=st.floats(1, 3),
     mean=triples,

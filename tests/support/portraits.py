@@ -81,6 +81,7 @@ def green_detector(name: str = "green") -> LoadedModel:
         description="Calls green pixels fake.",
         features=1,
         steps=2,
+        picture_norms=0,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )

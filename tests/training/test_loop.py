@@ -15,7 +15,8 @@ from streamguard.errors import DataError, OutputError, UnknownModel
 from streamguard.models import fresh, load, save
 from streamguard.training.config import TrainConfig
 from streamguard.training.donor_blend import donor_blend
-from streamguard.training.loop import Progress, Trainer, decorrelate, open_packs, patches_seen
+from streamguard.training.loop import Progress, Trainer, decorrelate, patches_seen
+from streamguard.training.sampler import open_packs
 from streamguard.training.selfblend import SelfBlend
 from tests.support.training_data import CONFIG, micro_config, write_packs
 
@@ -212,7 +213,7 @@ def test_other_peoples_faces_are_put_on_as_often_as_told(
             calls += 1
             return donor_blend(*arguments)
 
-        monkeypatch.setattr("streamguard.training.loop.donor_blend", counted)
+        monkeypatch.setattr("streamguard.training.sampler.donor_blend", counted)
         trainer.run(nothing)
         put_on.append(calls)
     assert put_on == [0, 3]

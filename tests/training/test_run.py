@@ -12,8 +12,9 @@ import pytest
 from streamguard import models
 from streamguard.errors import DataError, OutputError
 from streamguard.training.evaluation.calibrate import Platt
-from streamguard.training.loop import Progress, Trainer, open_packs
+from streamguard.training.loop import Progress, Trainer
 from streamguard.training.run import THRESHOLDS, draw_curve, finish
+from streamguard.training.sampler import open_packs
 from tests.support.training_data import micro_config, write_config, write_packs
 
 
