@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN := $(BIN)/streamguard
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-       gstreamer1.0-plugins-ugly python3-gi
+       gstreamer1.0-plugins-ugly postgresql python3-gi
 
 .PHONY: demo test lint format runtime system clean
 
@@ -25,9 +25,10 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The real peers of the tests: a GStreamer RTSP server.
+# The real peers of the tests: a GStreamer RTSP server, PostgreSQL, a browser (Ubuntu has no package of it).
 system:
 	@dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(APT); }
+	@command -v chromium >/dev/null || $(SUDO) apt-get install -y -qq chromium || $(BIN)/playwright install --with-deps chromium
 
 # What Python and OpenCV need of the system; nothing is installed where it is there.
 runtime:

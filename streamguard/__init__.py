@@ -19,6 +19,7 @@ _LAZY = {
     "Frame": "streamguard.types",
     "FrameReport": "streamguard.pipeline.stream",
     "Guard": "streamguard.pipeline.guard",
+    "GuardedTrack": "streamguard.server.guarded_track",
     "OverlayRecorder": "streamguard.pipeline.recorder",
     "SourceOptions": "streamguard.media",
     "StreamguardError": "streamguard.errors",

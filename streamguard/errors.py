@@ -87,6 +87,10 @@ class SourceUnauthorized(SourceError):
     """The source asked for credentials, or refused the ones given."""
 
 
+class SourceUntrusted(SourceError):
+    """The host's TLS certificate is not trusted, or is another host's."""
+
+
 class SourceTimeout(SourceError):
     """The source did not answer, or stopped sending, within its time limit."""
 
@@ -175,3 +179,25 @@ class OutputError(StreamguardError):
     """A result cannot be written."""
 
     exit_code = 9
+
+
+class OutboxError(OutputError):
+    """The event database is locked, full, out of reach, or damaged; nothing of the transaction was kept."""
+
+    retryable = True
+
+
+class SubscriptionError(ConfigError):
+    """A webhook subscription is wrong: its URL, rule, format, secret or state."""
+
+
+class UnknownSubscription(SubscriptionError):
+    """No subscription or delivery of that id."""
+
+
+class ForbiddenTarget(SubscriptionError):
+    """A URL leads to a private, local or reserved address, or to this server itself."""
+
+
+class EvidenceError(DataError):
+    """Evidence is missing, damaged, or its signature, link or hash does not hold."""

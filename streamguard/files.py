@@ -25,10 +25,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         try:
             with partial.open("xb") as file:
                 file.write(data)
-                file.flush()
-                # The name must never outlive a power cut that the bytes did not.
-                os.fsync(file.fileno())
-            partial.replace(path)
+            publish(partial, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 partial.unlink()
@@ -36,6 +33,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         cause = f"cannot be written ({error.strerror})"
         raise OutputError(str(path), cause, "choose a folder that is there and has room") from error
+
+
+def publish(partial: Path, path: Path) -> None:
+    """Give a file that was written under another name of the same folder its own, once its bytes are on the disk.
+
+    Raises:
+        OSError: the system refuses; `partial` is left.
+    """
+    # The name must never outlive a power cut that the bytes did not.
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def write_text(path: Path, text: str) -> None:

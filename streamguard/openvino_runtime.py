@@ -8,10 +8,12 @@ was not told to, so that package is hidden while `openvino` is imported. Import 
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 from typing import Any
 
 _REPORTER = "openvino_telemetry"
+_ONE_AT_A_TIME = threading.Lock()
 
 
 @cache
@@ -21,14 +23,16 @@ def openvino() -> Any:
     Raises:
         ImportError: it is not installed, or does not load here.
     """
-    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == _REPORTER}
-    # None makes its import fail, which the tools take for "not installed".
-    sys.modules[_REPORTER] = None  # type: ignore[assignment]
-    try:
-        import openvino as module
-    finally:
-        del sys.modules[_REPORTER]
-        sys.modules.update(hidden)
+    # Two streams that begin at the same moment ask from two threads.
+    with _ONE_AT_A_TIME:
+        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == _REPORTER}
+        # None makes its import fail, which the tools take for "not installed".
+        sys.modules[_REPORTER] = None  # type: ignore[assignment]  # typed as if it held modules only
+        try:
+            import openvino as module
+        finally:
+            del sys.modules[_REPORTER]
+            sys.modules.update(hidden)
     return module
 
 

@@ -118,7 +118,7 @@ def test_command_of_readme_runs(command: str, tmp_path: Path, real: Path) -> Non
 
 def test_readme_names_every_command_and_exit_code() -> None:
     click_command = get_command(app)
-    for name in click_command.commands:  # type: ignore[attr-defined]
+    for name in click_command.commands:  # type: ignore[attr-defined]  # typer makes a group
         assert f"streamguard {name}" in README or f"make {name}" in README, name
     for code in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10):
         assert f"| {code} |" in README

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from streamguard.cli import bench, compile, demo, doctor, evaluate, scan, train, watch
+from streamguard.cli import bench, compile, demo, doctor, evaluate, scan, serve, train, watch, webhook
 from streamguard.errors import StreamguardError
 
 __all__ = ["app", "main"]
@@ -25,12 +25,14 @@ app = typer.Typer(
 )
 app.command("scan")(scan.scan)
 app.command("watch")(watch.watch)
+app.command("serve")(serve.serve)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("compile")(compile.compile_)
 app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.add_typer(webhook.webhook, name="webhook")
 
 
 @app.callback(invoke_without_command=True)

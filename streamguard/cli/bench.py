@@ -29,6 +29,7 @@ STAGES = ("decode", "detect", "track", "crop", "infer", "rule", "overlay", "enco
 
 
 def bench(
+    what: Annotated[str, typer.Argument(help="`engines`, or `webrtc`: glass to glass and viewers.")] = "engines",
     model: Annotated[list[str] | None, typer.Option(help="Detectors; default: all that are here.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Engines beside eager; default: all that work here.")] = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per engine measured.")] = 6.0,
@@ -40,6 +41,14 @@ def bench(
     from streamguard.inference import factories
     from streamguard.media import open_source
 
+    if what not in {"engines", "webrtc"}:
+        raise typer.BadParameter("choose engines or webrtc", param_hint="WHAT")
+    if what == "webrtc":
+        from streamguard.cli.bench_webrtc import bench_webrtc
+
+        only_model, only_engine = (given[0] if given else None for given in (model, engine))
+        run(lambda: bench_webrtc(only_model, only_engine, seconds))
+        return
     known = tuple(factories())
     if unknown := sorted(set(engine or ()) - set(known)):
         raise UnknownEngine(", ".join(unknown), "no engine of that name", f"choose from {', '.join(known)}")
@@ -116,9 +125,10 @@ def _engines(loaded: list[LoadedModel], wanted: list[str] | None, seconds: float
 def _stages(path: Path, model: LoadedModel, chosen: str | None, annotated: Path) -> Table:
     """Each stage alone, one after the other, so that the CPU time of all its threads is its own."""
     from streamguard.faces import CenterFaceDetector, FaceFinder
+    from streamguard.inference import select
     from streamguard.media import Mp4Writer, open_source
     from streamguard.overlay import OverlayItem, paint
-    from streamguard.pipeline.guard import choose, frame_rule, gate
+    from streamguard.pipeline.guard import frame_rule, gate
     from streamguard.types import Frame, Mask
 
     spent: defaultdict[str, float] = defaultdict(float)
@@ -129,7 +139,7 @@ def _stages(path: Path, model: LoadedModel, chosen: str | None, annotated: Path)
         spent[stage] += time.process_time() - start
         return result
 
-    engine, rule = choose(model, chosen).engine, frame_rule(model.spec)
+    engine, rule = select(model, chosen).engine, frame_rule(model.spec)
     detector = _Timed(CenterFaceDetector(threads=1), spent)
     finder = FaceFinder(detector, gate(model.spec), model.spec.margin)
     frames = 0
@@ -185,10 +195,11 @@ class _Timed:
 
 async def _throughput(path: Path, model: LoadedModel, chosen: str | None) -> int:
     """The file through the whole pipeline, every frame judged, as fast as it goes."""
-    from streamguard.pipeline.guard import Guard, choose
+    from streamguard.inference import select
+    from streamguard.pipeline.guard import Guard
     from streamguard.types import Event
 
-    engine = await asyncio.to_thread(lambda: choose(model, chosen).engine)
+    engine = await asyncio.to_thread(lambda: select(model, chosen).engine)
     frames, last, start = 0, 0.0, time.perf_counter()
     async with Guard(model, engine) as guard, aclosing(guard.watch(str(path))) as items:
         async for item in items:

@@ -19,7 +19,8 @@ NOTICE = "An automated estimate that may be wrong."
 STREAM_STATE = "stream.state"
 LINE_KINDS = {
     EventKind.STREAM_UP.value: "pictures flow; `detail` is their size; each connection has its `epoch`, from 0",
-    STREAM_STATE: "verdict on the stream and each face, once a second and at each change; `time` is media seconds",
+    STREAM_STATE: "verdict on the stream and each face, once a second and at each change; `time` is media seconds; "
+    "`frames` received, judged and dropped so far",
     EventKind.FAKE_OPENED.value: "the face `track` is held for fake from now on; `share` of the window's frames",
     EventKind.FAKE_UPDATED.value: "it still is; once a minute",
     EventKind.FAKE_CLOSED.value: "it no longer is, or is gone",
@@ -146,5 +147,6 @@ def state_line(report: FrameReport) -> dict[str, Any]:
         "epoch": frame.epoch,
         "time": round(frame.time, 3),
         "state": state.state.value,
+        "frames": asdict(report.counts),
         "tracks": tracks,
     }

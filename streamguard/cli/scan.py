@@ -20,7 +20,7 @@ from streamguard.types import Verdict
 
 if TYPE_CHECKING:
     from streamguard.cli.reports import FileDocument
-    from streamguard.pipeline.guard import Guard
+    from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.stream import FrameReport
 
 FAKE_FOUND = 10
@@ -34,6 +34,7 @@ def scan(
     overlay: Annotated[Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with masks.")] = None,
     model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the certificates of https hosts.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 10 when a fake was found.")] = False,
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON Schema of the report and leave.")] = False,
 ) -> None:
@@ -52,18 +53,29 @@ def scan(
     for out in (json_out, overlay):
         if out is not None:
             check_writable(out, *files)
-    run(lambda: _scan(files, json_out, overlay, model, engine, exit_code))
+    if json_out is not None and overlay is not None and json_out.resolve() == overlay.resolve():
+        raise OutputError(str(overlay), "the report and the video cannot be one file", "give two names")
+    run(lambda: _scan(files, json_out, overlay, model, engine, exit_code, verify_tls=not insecure))
 
 
 async def _scan(
-    files: list[str], json_out: Path | None, overlay: Path | None, model: str, engine: str | None, exit_code: bool
+    files: list[str],
+    json_out: Path | None,
+    overlay: Path | None,
+    model: str,
+    engine: str | None,
+    exit_code: bool,
+    *,
+    verify_tls: bool,
 ) -> int:
     from streamguard.cli.reports import scan_document
-    from streamguard.pipeline.guard import Guard
+    from streamguard.media import SourceOptions
+    from streamguard.pipeline.guard import Guard, WatchOptions
 
     documents: list[FileDocument] = []
     faults: list[StreamguardError] = []
     complete = False
+    options = WatchOptions(source=SourceOptions(verify_tls=verify_tls))
     guard = await asyncio.to_thread(Guard.open, model, engine)
     async with guard:
         try:
@@ -75,16 +87,19 @@ async def _scan(
             )
             with Progress(*columns, console=notes, transient=True, disable=not notes.is_terminal) as progress:
                 for path in files:
-                    await _scan_file(guard, path, overlay, progress, documents, faults)
+                    await _scan_file(guard, path, options, overlay, progress, documents, faults)
             complete = True
         finally:
             for document in documents:
                 _print(document)
             if json_out is not None:
                 report = scan_document(guard, documents, complete=complete)
-                write_text(json_out, report.model_dump_json(by_alias=True, indent=2) + "\n")
-    for fault in faults:
-        notes.print(f"streamguard: {fault}", style="red", markup=False, highlight=False, soft_wrap=True)
+                try:
+                    write_text(json_out, report.model_dump_json(by_alias=True, indent=2) + "\n")
+                except OutputError as error:
+                    faults.append(error)
+            for fault in faults:
+                notes.print(f"streamguard: {fault}", style="red", markup=False, highlight=False, soft_wrap=True)
     if exit_code and any(document.contains_fake or document.verdict is Verdict.FAKE for document in documents):
         return FAKE_FOUND
     return faults[0].exit_code if faults else 0
@@ -93,6 +108,7 @@ async def _scan(
 async def _scan_file(
     guard: Guard,
     path: str,
+    options: WatchOptions,
     overlay: Path | None,
     progress: Progress,
     documents: list[FileDocument],
@@ -103,7 +119,7 @@ async def _scan_file(
     from streamguard.pipeline.scan import FileScan
 
     task = progress.add_task(one_line(Path(redact(path)).name), total=None, state="")
-    scanned = FileScan(guard, path)
+    scanned = FileScan(guard, path, options)
     recorder: OverlayRecorder | None = None
 
     async def show(report: FrameReport) -> None:

@@ -62,7 +62,7 @@ def train(
 
     if prepare_only and data is None:
         raise typer.BadParameter("packs are made from data: give --data", param_hint="--prepare-only")
-    read = read_config(config)
+    read, toml = read_config(config), config.read_bytes()
     if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
         raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")
     # What would fail at the end of hours of work is to fail now.
@@ -97,7 +97,7 @@ def train(
             progress.update(task, completed=reached.step, note=note)
 
         trainer.run(advance)
-    outcome = finish(read, config, trainer, packs, folder)
+    outcome = finish(read, toml, trainer, packs, folder)
     _report(read, trainer.progress, outcome, folder)
 
 

@@ -8,6 +8,7 @@ import json
 import sys
 from collections import deque
 from contextlib import aclosing
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 STATE_EVERY = 1.0
 MOST_ROWS = 12
+NOTICE = "An automated estimate that may be wrong."
 
 
 def watch(
@@ -41,21 +43,34 @@ def watch(
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds until the source must have answered, or may be silent.")
     ] = 10.0,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Do not check the certificates of https, rtsps and rtmps hosts.")
+    ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Keep trying when the source is not there yet.")] = False,
     model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
 ) -> None:
     """Watch a stream and say, while it plays, which faces are fake. Ctrl-C ends it cleanly.
 
-    Lines of --jsonl, by `kind`: stream.up, stream.state (each second and at each change), fake.opened, fake.updated,
-    fake.closed, stream.degraded, stream.down.
+    Lines of --jsonl, by `kind`: stream.up, stream.state (each second and at each change; with the frames received,
+    judged and dropped), fake.opened, fake.updated, fake.closed, stream.degraded, stream.down.
     """
     if transport not in {"tcp", "udp"}:
         raise typer.BadParameter("choose tcp or udp", param_hint="--transport")
     chosen: Literal["tcp", "udp"] = "udp" if transport == "udp" else "tcp"
     if overlay is not None:
         check_writable(overlay, url)
-    run(lambda: _watch(url, jsonl, overlay, seconds, chosen, timeout, wait, model, engine))
+    source = SourceSettings(chosen, timeout, not insecure)
+    run(lambda: _watch(url, jsonl, overlay, seconds, source, wait, model, engine))
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSettings:
+    """What the options say of the source, until `media` is worth loading."""
+
+    transport: Literal["tcp", "udp"]
+    patience: float
+    verify_tls: bool
 
 
 async def _watch(
@@ -63,8 +78,7 @@ async def _watch(
     jsonl: bool,
     overlay: Path | None,
     seconds: float | None,
-    transport: Literal["tcp", "udp"],
-    patience: float,
+    asked: SourceSettings,
     wait: bool,
     model: str,
     engine: str | None,
@@ -73,7 +87,12 @@ async def _watch(
     from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.recorder import OverlayRecorder
 
-    source = SourceOptions(transport=transport, open_timeout=patience, read_timeout=patience)
+    source = SourceOptions(
+        transport=asked.transport,
+        open_timeout=asked.patience,
+        read_timeout=asked.patience,
+        verify_tls=asked.verify_tls,
+    )
     options = WatchOptions(source=source, wait_for_source=wait)
     guard = await asyncio.to_thread(Guard.open, model, engine)
     async with contextlib.AsyncExitStack() as stack:
@@ -161,9 +180,10 @@ class Screen:
             self._report = item
 
     def _picture(self) -> Group:
-        return Group(self._faces(), *(event_text(event) for event in self._events))
+        return Group(self.table(), *(event_text(event) for event in self._events))
 
-    def _faces(self) -> Table:
+    def table(self) -> Table:
+        """The faces now."""
         report = self._report
         table = Table(
             title=self._title,
@@ -172,7 +192,7 @@ class Screen:
             show_edge=False,
             pad_edge=False,
             collapse_padding=True,
-            caption="An automated estimate that may be wrong.",
+            caption=NOTICE,
             caption_justify="left",
         )
         for column in ("face", "state", "why not", "fake share", "score", "judged"):
@@ -184,13 +204,16 @@ class Screen:
             f"{self._title}   {report.frame.time:.1f} s   [{STYLES[report.state.state]}]{report.state.state.value}[/]"
         )
         reasons = {face.face.track: face.reason.value for face in report.faces if face.reason}
+        counts = report.counts
+        below = [f"frames: {counts.received} received, {counts.judged} judged, {counts.dropped} dropped"]
         # Those held for fake first, then the ones in the picture now.
         tracks = sorted(
             report.state.tracks.items(),
             key=lambda one: (one[1].state is not Verdict.FAKE, -one[1].judged, one[0]),
         )
         if len(tracks) > MOST_ROWS:
-            table.caption = f"and {len(tracks) - MOST_ROWS} more faces. {table.caption}"
+            below.append(f"and {len(tracks) - MOST_ROWS} more faces")
+        table.caption = "\n".join([*below, NOTICE])
         for number, track in tracks[:MOST_ROWS]:
             table.add_row(
                 str(number),

@@ -20,7 +20,6 @@ from streamguard.inference.registry import (
     Trial,
     factories,
     find_factory,
-    probe_all,
     select,
 )
 
@@ -47,6 +46,5 @@ __all__ = [
     "find_factory",
     "parity_crops",
     "prepare",
-    "probe_all",
     "select",
 ]

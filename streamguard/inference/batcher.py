@@ -32,7 +32,7 @@ class BatcherStats:
         batches: batches given to the engine, failed ones included.
         failed: batches that failed.
         crops: crops in those batches.
-        dropped: crops that `try_submit` turned away.
+        sizes: how many of those batches held 1, 2, ... `max_batch` crops.
         busy_seconds: time the engine was judging.
         infer_cpu_seconds: CPU time of the engine's own thread while it was judging. Helper threads of its library
             do not count: with one thread for inference it is all of the CPU time, with more a share of it.
@@ -41,14 +41,9 @@ class BatcherStats:
     batches: int = 0
     failed: int = 0
     crops: int = 0
-    dropped: int = 0
+    sizes: tuple[int, ...] = ()
     busy_seconds: float = 0.0
     infer_cpu_seconds: float = 0.0
-
-    @property
-    def mean_batch(self) -> float:
-        """Crops per batch; 0 before the first one."""
-        return self.crops / self.batches if self.batches else 0.0
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +99,8 @@ class Batcher:
         self._closing = self._rejecting = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamguard-engine")
         self._runner: asyncio.Task[None] | None = None
-        self._batches = self._failed = self._crops = self._dropped = 0
+        self._batches = self._failed = self._crops = 0
+        self._sizes = [0] * self.max_batch
         self._wall = self._cpu = 0.0
 
     async def __aenter__(self) -> Self:
@@ -117,7 +113,12 @@ class Batcher:
 
     def stats(self) -> BatcherStats:
         """Counts until now."""
-        return BatcherStats(self._batches, self._failed, self._crops, self._dropped, self._wall, self._cpu)
+        return BatcherStats(self._batches, self._failed, self._crops, tuple(self._sizes), self._wall, self._cpu)
+
+    @property
+    def waiting(self) -> int:
+        """Crops of all streams that wait for a batch now."""
+        return len(self._waiting)
 
     def in_flight(self, stream: str) -> int:
         """Crops of the stream that wait or are being judged."""
@@ -161,25 +162,6 @@ class Batcher:
             state.submits -= 1
             self._forget(stream, state)
             self._wake.set()
-
-    async def try_submit(self, stream: str, crops: Sequence[Crop]) -> list[Mask] | None:
-        """Judge crops, or turn them away at once when the stream has too many in flight: for live streams.
-
-        A stream with nothing in flight is never turned away, however many crops come.
-
-        Returns:
-            One mask per crop in their order, or None: all were dropped, and counted.
-
-        Raises:
-            EngineFailed, EngineUnavailable: as `submit`.
-        """
-        if self._closing:
-            raise self._closed()
-        state = self._streams.get(stream)
-        if state is not None and state.in_flight and state.in_flight + len(crops) > self._limit:
-            self._dropped += len(crops)
-            return None
-        return await self.submit(stream, crops)
 
     async def aclose(self, *, drain: bool = True) -> None:
         """Take no more crops, finish, and join the engine's thread. Calling it again does nothing.
@@ -274,6 +256,7 @@ class Batcher:
     async def _judge_in_thread(self, crops: list[Crop]) -> UInt8Array | StreamguardError:
         self._batches += 1
         self._crops += len(crops)
+        self._sizes[len(crops) - 1] += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge, crops)
         except StreamguardError as error:

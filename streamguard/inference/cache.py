@@ -19,6 +19,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from streamguard.errors import OutputError
+from streamguard.files import write_text
 from streamguard.inference.parity import Parity
 from streamguard.models import ModelSpec
 
@@ -143,7 +144,7 @@ class EngineCache:
         """
         old = self.root / f".{folder.name}.old"
         try:
-            (staged / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+            write_text(staged / MANIFEST, manifest.model_dump_json(indent=2) + "\n")
             shutil.rmtree(old, ignore_errors=True)
             if folder.exists():
                 os.replace(folder, old)

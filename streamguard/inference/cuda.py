@@ -39,7 +39,7 @@ class CudaRunner:
     def _record(self, count: int) -> tuple[torch.cuda.CUDAGraph, torch.Tensor]:
         crops = self._input[:count]
         # Kernels load and algorithms are chosen at first use; neither may happen while a graph is recorded.
-        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        side = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         side.wait_stream(torch.cuda.current_stream())
         with torch.inference_mode(), torch.cuda.stream(side):
             for _ in range(3):

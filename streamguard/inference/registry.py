@@ -9,7 +9,7 @@ from functools import cache as remember
 
 from streamguard.errors import EngineError, EngineUnavailable, UnknownEngine
 from streamguard.inference.cache import EngineCache, Manifest
-from streamguard.inference.engine import Engine, EngineFactory, EngineOptions, Probe
+from streamguard.inference.engine import Engine, EngineFactory, EngineOptions
 from streamguard.inference.parity import ParityBar
 from streamguard.inference.prepare import prepare
 from streamguard.models import LoadedModel
@@ -100,11 +100,6 @@ def find_factory(name: str, among: Mapping[str, EngineFactory] | None = None) ->
     if name not in known:
         raise UnknownEngine(name, "no engine of that name", f"choose one of {', '.join(known)}")
     return known[name]
-
-
-def probe_all(among: Mapping[str, EngineFactory] | None = None) -> tuple[Probe, ...]:
-    """What each engine says of this machine, best first."""
-    return tuple(factory.probe() for factory in (factories() if among is None else among).values())
 
 
 def select(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from streamguard.errors import EmptyMedia, SourceNotFound, SourceUnauthorized, UnsupportedMedia
+import certifi
+
+from streamguard.errors import ConfigError, EmptyMedia, SourceNotFound, SourceUnauthorized, UnsupportedMedia
 
 Kind = Literal["file", "camera", "web", "live"]
 
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
+_TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
 _CAMERA = re.compile(r"(?:camera:|/dev/video)(\d+)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 
@@ -33,6 +37,10 @@ class SourceOptions:
         input_format: libav's name of the container, where it cannot be recognised ("mjpeg", "mpegts", "h264").
         framerate, video_size: what a camera is asked for: frames per second, (width, height).
         camera_format: the pixel format or codec a camera is asked for ("mjpeg", "yuyv422").
+        verify_tls: https, rtsps and rtmps hosts must show a certificate that is trusted and names them. libav does
+            not pass this on to the media segments of an HLS stream: there it holds for the playlist named only.
+        ca_file: PEM file of the certificates that are trusted; None takes the system's store (or `SSL_CERT_FILE`),
+            and certifi's where there is none.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -43,6 +51,8 @@ class SourceOptions:
     framerate: float | None = None
     video_size: tuple[int, int] | None = None
     camera_format: str | None = None
+    verify_tls: bool = True
+    ca_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class Address:
         format: libav's input format; None lets it probe.
         options: libav options.
         host, port: of a network source.
+        ca_file: what the host's certificate is checked against; None where it is not.
     """
 
     shown: str
@@ -65,6 +76,7 @@ class Address:
     options: dict[str, str]
     host: str | None = None
     port: int | None = None
+    ca_file: str | None = None
 
 
 def parse_address(url: str, options: SourceOptions) -> Address:
@@ -75,6 +87,7 @@ def parse_address(url: str, options: SourceOptions) -> Address:
         SourceUnauthorized: the file may not be read.
         EmptyMedia: the file holds no bytes.
         UnsupportedMedia: no protocol of that name.
+        ConfigError: the file of trusted certificates is not there.
     """
     if camera := _CAMERA.fullmatch(url):
         return _camera(url, f"/dev/video{camera[1]}", options)
@@ -88,16 +101,35 @@ def parse_address(url: str, options: SourceOptions) -> Address:
         host, port = None, None
     if not host and scheme in _LIVE_SCHEMES - {"udp", "rtp"} | {"http", "https"}:
         raise SourceNotFound(url, "the URL names no host", "Write it as scheme://host[:port]/path")
+    ca_file = trusted(options) if scheme in _TLS_SCHEMES and options.verify_tls else None
+    # libav's own default is to trust every host.
+    extra = {"tls_verify": "1", "ca_file": ca_file} if ca_file else {}
     if scheme in ("http", "https"):
-        return Address(url, url, "web", options.input_format, {"protocol_whitelist": _WEB_PROTOCOLS}, host, port)
+        extra["protocol_whitelist"] = _WEB_PROTOCOLS
+        return Address(url, url, "web", options.input_format, extra, host, port, ca_file)
     if scheme not in _LIVE_SCHEMES:
         remedy = "Use a file, http(s), rtsp(s), rtmp(s), udp, rtp or tcp URL, or camera:N"
         raise UnsupportedMedia(url, f"the protocol {scheme!r} is not supported", remedy)
-    extra: dict[str, str] = {}
+    # Otherwise libav measures the frame rate over 20 further frames before it hands over the first one.
+    extra["fpsprobesize"] = "0"
     if scheme in ("rtsp", "rtsps"):
         limit = max(options.open_timeout, options.read_timeout)
-        extra = {"rtsp_transport": options.transport, "timeout": str(int(limit * 1e6))}
-    return Address(url, url, "live", options.input_format, extra, host, port)
+        extra |= {"rtsp_transport": options.transport, "timeout": str(int(limit * 1e6))}
+    return Address(url, url, "live", options.input_format, extra, host, port, ca_file)
+
+
+def trusted(options: SourceOptions) -> str:
+    """The PEM file of the certificates that are trusted.
+
+    Raises:
+        ConfigError: the file named cannot be read.
+    """
+    named = options.ca_file
+    if named is None:
+        return ssl.get_default_verify_paths().cafile or certifi.where()
+    if not named.is_file():
+        raise ConfigError(str(named), "there is no such file of trusted certificates", "Name a PEM file")
+    return str(named)
 
 
 def _camera(url: str, device: str, options: SourceOptions) -> Address:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import os
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +16,7 @@ import av.video.stream
 from av.video.reformatter import ColorRange, Colorspace
 
 from streamguard.errors import OutputError
+from streamguard.files import publish
 from streamguard.media.failures import output_failure
 from streamguard.media.picture import frame_of
 from streamguard.types import Picture
@@ -132,10 +132,7 @@ class Mp4Writer:
             self._container.mux(self._stream.encode(None))
             self._container.close()
             self._container = None
-            # The name must never outlive a power cut that the bytes did not.
-            with self._partial.open("rb+") as file:
-                os.fsync(file.fileno())
-            self._partial.replace(self.path)
+            publish(self._partial, self.path)
 
     def abort(self) -> None:
         """Give up: what was written is removed. A no-op when the file is closed."""
@@ -158,7 +155,7 @@ class Mp4Writer:
         stream.codec_context.time_base = Fraction(1, _CLOCK if x26x else _CLOCK // 2)
         if not x26x:
             stream.codec_context.qmin = stream.codec_context.qmax = max(1, min(31, self._crf))
-        return stream  # type: ignore[no-any-return]
+        return stream  # type: ignore[no-any-return]  # an Any, as PyAV declares half of what it has
 
     def _tag(self, frame: av.VideoFrame) -> None:
         context: Any = self._stream.codec_context if self._stream else None

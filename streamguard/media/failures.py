@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import errno
 import socket
+import ssl
+from urllib.parse import urlsplit
 
 import av
 import av.error
@@ -20,11 +22,15 @@ from streamguard.errors import (
     SourceRefused,
     SourceTimeout,
     SourceUnauthorized,
+    SourceUntrusted,
     StreamguardError,
     UnsupportedMedia,
 )
 from streamguard.media.address import Address
 
+_TLS_PORTS = {"https": 443, "rtsps": 322, "rtmps": 443}
+_SECOND_LOOK = 3.0
+"""Seconds to find out why a TLS host was left."""
 _NO_ANSWER = ("no answer within the time limit", "Check host, port and firewall")
 _ANSWERS: tuple[tuple[type[BaseException], type[StreamguardError], str, str], ...] = (
     (
@@ -113,6 +119,9 @@ def _network_failure(address: Address, error: BaseException) -> StreamguardError
     code = getattr(error, "errno", None)
     if code == errno.EIO and address.host is not None and not _resolves(address.host):
         return SourceNotFound(address.shown, "the host name is unknown", "Check the host's spelling")
+    if code == errno.EIO and address.ca_file is not None and (reason := _distrusted(address, address.ca_file)):
+        remedy = "Trust its issuer (SSL_CERT_FILE), or switch the check off (--insecure)"
+        return SourceUntrusted(address.shown, f"the host's certificate is not trusted ({reason})", remedy)
     if address.kind == "web" and isinstance(error, av.error.InvalidDataError):
         return CorruptMedia(address.shown, "what the host sends is no media", "Check the URL in a browser")
     return SourceRefused(address.shown, "the host broke off the connection", "Check that it serves this protocol")
@@ -135,3 +144,19 @@ def _resolves(host: str) -> bool:
     except OSError:
         return False
     return True
+
+
+def _distrusted(address: Address, ca_file: str) -> str:
+    """Why the host's certificate is refused; empty when it is not. libav says no more than "I/O error"."""
+    place = (address.host or "", address.port or _TLS_PORTS[urlsplit(address.name).scheme.lower()])
+    try:
+        context = ssl.create_default_context(cafile=ca_file)
+        with (
+            socket.create_connection(place, timeout=_SECOND_LOOK) as plain,
+            context.wrap_socket(plain, server_hostname=place[0]),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError):
+        return ""

@@ -26,6 +26,7 @@ from streamguard.errors import (
 from streamguard.media.address import Address, SourceOptions, parse_address
 from streamguard.media.failures import open_failure, read_failure
 from streamguard.media.interrupt import Interrupt
+from streamguard.media.keyframes import KeyframeJoiner
 from streamguard.media.picture import picture_of
 from streamguard.media.probe import check_size, cut_short, is_live, video_stream
 from streamguard.media.timestamps import TimestampRepair
@@ -180,6 +181,8 @@ class VideoSource:
         self.codec = stream.codec_context.name
         self.duration, self.frame_count = None, None
         self._start = (container.start_time or 0) / av.time_base
+        over_rtp = container.format.name in ("rtsp", "rtp", "sdp")
+        self._joiner = KeyframeJoiner(stream) if over_rtp and self.codec == "h264" else None
         if not self.live:
             if container.duration:
                 self.duration = container.duration / av.time_base
@@ -203,17 +206,22 @@ class VideoSource:
         self._silent_since = now
         if packet.size:
             self._read += 1
+        whole = [packet] if self._joiner is None else self._joiner.push(packet)
+        frames = [frame for each in whole for frame in self._decode(each)]
+        if not frames:
+            self._check_silence(now)
+        return frames
+
+    def _decode(self, packet: Any) -> list[av.VideoFrame]:
         try:
             frames: list[av.VideoFrame] = packet.decode()
         except EOFError:
             return []
         except av.FFmpegError:
             self.decode_errors += 1
-            frames = []
+            return []
         intact = [frame for frame in frames if not frame.is_corrupt]
         self.decode_errors += len(frames) - len(intact)
-        if not intact:
-            self._check_silence(now)
         return intact
 
     def _remainder(self) -> list[av.VideoFrame] | None:

@@ -10,10 +10,11 @@ from types import TracebackType
 from typing import Self
 
 from streamguard.errors import ModelError, redact
-from streamguard.faces import CenterFaceDetector, FaceFinder, Gate
-from streamguard.inference import Batcher, Engine, Selected, select
+from streamguard.faces import FaceFinder, Gate
+from streamguard.inference import Batcher, Engine, select
 from streamguard.media import SourceItem, SourceOptions, SourceSupervisor
 from streamguard.models import DEFAULT_MODEL, LoadedModel, ModelSpec, load
+from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, source_plugin
 from streamguard.pipeline.stream import FrameReport, Names, StreamPipeline
 from streamguard.types import Event
 from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
@@ -31,6 +32,7 @@ class WatchOptions:
         detect_every: the face detector runs on every k-th frame.
         in_flight: frames between decoding and report.
         wait_for_source: keep trying when the source is not there at first.
+        detector: the face detector, built in or of a plugin (entry points `streamguard.detectors`).
     """
 
     source: SourceOptions = SourceOptions()
@@ -38,6 +40,7 @@ class WatchOptions:
     detect_every: int = 5
     in_flight: int = 2
     wait_for_source: bool = False
+    detector: str = DEFAULT_DETECTOR
 
 
 class Guard:
@@ -68,11 +71,7 @@ class Guard:
         max_delay: float = 0.02,
         label: str = "",
     ) -> None:
-        self.spec: ModelSpec = model.spec
-        if self.spec.size != MODEL_INPUT:
-            raise ModelError(
-                self.spec.name, f"its input is {self.spec.size} px, not {MODEL_INPUT}", "choose another model"
-            )
+        self.spec = check_input(model.spec)
         self.engine = engine
         self.model_label = f"{self.spec.name}@{self.spec.digest}"
         self.engine_label = label or f"{engine.name}-{engine.precision}"
@@ -86,10 +85,13 @@ class Guard:
 
         Raises:
             UnknownModel, CorruptWeights, ConfigError: the model cannot be loaded.
+            ModelError: its input is not of the size of a crop.
             UnknownEngine, EngineUnavailable, ParityError: the named engine cannot be used.
         """
         loaded = load(model)
-        selected = choose(loaded, engine)
+        # An engine takes minutes to compile on some machines.
+        check_input(loaded.spec)
+        selected = select(loaded, engine)
         return cls(loaded, selected.engine, label=selected.manifest.label)
 
     @property
@@ -116,7 +118,7 @@ class Guard:
     ) -> StreamPipeline:
         """The wiring of one stream over any frames: for those who make their own, or want the counters."""
         spec = self.spec
-        finder = FaceFinder(CenterFaceDetector(), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
+        finder = FaceFinder(make_detector(options.detector), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
         return StreamPipeline(
             Names(name, self.model_label, self.engine_label),
             items,
@@ -144,6 +146,14 @@ class Guard:
         """
         name = name or redact(url)
         waiting = options.wait_for_source
+        if (plugin := source_plugin(url)) is not None:
+            async with (
+                aclosing(plugin(name, url)) as made,
+                aclosing(self.pipeline(made, name, options).run()) as items,
+            ):
+                async for item in items:
+                    yield item
+            return
         async with (
             SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting) as source,
             aclosing(self.pipeline(source, name, options).run()) as items,
@@ -152,9 +162,15 @@ class Guard:
                 yield item
 
 
-def choose(model: LoadedModel, engine: str | None = None) -> Selected:
-    """The best engine here for `model`, or the named one, with the reasons."""
-    return select(model, engine)
+def check_input(spec: ModelSpec) -> ModelSpec:
+    """The spec, if its input is as large as the crops that the guard cuts.
+
+    Raises:
+        ModelError: it is not.
+    """
+    if spec.size != MODEL_INPUT:
+        raise ModelError(spec.name, f"its input is {spec.size} px, not {MODEL_INPUT}", "choose another model")
+    return spec
 
 
 def frame_rule(spec: ModelSpec) -> FrameRule:

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from streamguard.media import Mp4Writer
-from streamguard.overlay import OverlayItem, banner, paint
+from streamguard.pipeline.annotate import annotated
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Picture
 
@@ -59,25 +59,7 @@ class OverlayRecorder:
 
     def painted(self, report: FrameReport) -> Picture:
         """The frame with masks, boxes and verdicts on it."""
-        items = []
-        for verdict in report.faces:
-            track = report.state.tracks.get(verdict.face.track)
-            items.append(
-                OverlayItem(
-                    face=verdict.face,
-                    state=verdict.state,
-                    reason=verdict.reason,
-                    score=verdict.score,
-                    share=track.share if track else None,
-                    mask=verdict.mask,
-                    threshold=self._threshold,
-                )
-            )
-        picture = paint(report.frame.image, items)
-        if self._title:
-            text = f"{report.state.state.value}  {report.frame.time:6.2f} s"
-            picture = banner(picture, text, report.state.state)
-        return picture
+        return annotated(report, self._threshold, title=self._title)
 
     def _write(self, report: FrameReport) -> None:
         start = time.thread_time()

@@ -32,6 +32,21 @@ class CropJudge(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Counts:
+    """What became of a stream's frames until now, over all its connections.
+
+    Attributes:
+        received: decoded frames, up to the one reported.
+        judged: of those, the frames reported on.
+        dropped: of those, the frames that a newer one replaced before there was time for them.
+    """
+
+    received: int = 0
+    judged: int = 0
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class FrameReport:
     """All that is said of one frame.
 
@@ -39,11 +54,13 @@ class FrameReport:
         frame: the frame, with its picture.
         faces: one verdict per face in it.
         state: the vote after it: tracks, stream, transitions.
+        counts: frames received, judged and dropped, this one included.
     """
 
     frame: Frame
     faces: tuple[FaceVerdict, ...]
     state: StreamState
+    counts: Counts = Counts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +112,14 @@ class StreamPipeline:
         self._epoch, self._time, self._degraded = 0, 0.0, False
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
         """CPU seconds by stage: detect, track, crop, rule (decode and infer are counted by their owners)."""
-        self.frames = 0
+        self.counts = Counts()
+        """Frames up to the newest report."""
+        self._expected = 0
+
+    @property
+    def frames(self) -> int:
+        """Frames reported."""
+        return self.counts.judged
 
     async def run(self) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events until the source ends.
@@ -107,7 +131,7 @@ class StreamPipeline:
         try:
             while (item := await self._queue.get()) is not None:
                 if isinstance(item, Up):
-                    self._epoch, self._time = item.epoch, 0.0
+                    self._epoch, self._time, self._expected = item.epoch, 0.0, 0
                     yield self._event(EventKind.STREAM_UP, detail=f"{item.width}x{item.height}")
                 elif isinstance(item, Down):
                     for event in self._end_epoch():
@@ -151,7 +175,7 @@ class StreamPipeline:
                     await self._queue.put(item)
         finally:
             # The consumer may be gone; it empties the queue itself then.
-            if not asyncio.current_task().cancelling():  # type: ignore[union-attr]
+            if not asyncio.current_task().cancelling():  # type: ignore[union-attr]  # runs as a task
                 await self._queue.put(None)
 
     async def _judged(self, pending: _Pending) -> tuple[FrameReport, str]:
@@ -171,9 +195,15 @@ class StreamPipeline:
                 self._degraded = False
         frame = found.frame
         self._time = frame.time
-        self.frames += 1
         state = self._vote.push(frame.time, verdicts)
-        return FrameReport(frame, tuple(verdicts), state), failure
+        return FrameReport(frame, tuple(verdicts), state, self._counted(frame)), failure
+
+    def _counted(self, frame: Frame) -> Counts:
+        # A live reader's drops are the gaps in the numbering; a reader that loses nothing leaves none.
+        dropped, self._expected = frame.index - self._expected, frame.index + 1
+        before = self.counts
+        self.counts = Counts(before.received + dropped + 1, before.judged + 1, before.dropped + dropped)
+        return self.counts
 
     def _rule_all(self, masks: Sequence[Mask]) -> list[FaceVerdict]:
         start = time.thread_time()

@@ -21,6 +21,7 @@ from streamguard.models import LoadedModel, fresh, load
 from streamguard.models.unet import UnetGraph
 from streamguard.training.config import TrainConfig
 from streamguard.training.encoder_head import EncoderHead
+from streamguard.training.evaluation.metrics import auc
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
 from streamguard.training.sampler import Packs, Sampler
 from streamguard.types import FloatArray, UInt8Array
@@ -110,14 +111,14 @@ class Trainer:
         chosen = np.unique(np.linspace(0, len(pack) - 1, limit).astype(int))
         offset = (pack.real.shape[1] - 256) // 2
         inner = slice(offset, offset + 256)
-        scores: list[tuple[bool, float]] = []
+        scores: list[float] = []
         dices = []
         with torch.inference_mode(), self._autocast():
             for index in chosen:
                 both = np.stack([pack.real[index][inner, inner], pack.fake[index][inner, inner]])
                 logits = self._network(self._normalised(both)).float().squeeze(1)
                 pooled = logits.flatten(1).topk(256 * 256 // PICTURE_FRACTION, dim=1).values.mean(dim=1)
-                scores += [(False, float(pooled[0])), (True, float(pooled[1]))]
+                scores += pooled.tolist()
                 marked = (logits > 0).cpu().numpy()
                 truth = pack.mask[index][inner, inner] > 0
                 dices += [
@@ -126,7 +127,7 @@ class Trainer:
                 ]
         self._network.load_state_dict(current)
         self._network.train()
-        return _auc(scores), float(np.mean(dices))
+        return auc(scores, [False, True] * len(chosen)) or 0.0, float(np.mean(dices))
 
     def _learn(self, pixels: UInt8Array, truth: FloatArray, dice: float) -> float:
         for group in self._optimizer.param_groups:
@@ -231,7 +232,10 @@ def _start(config: TrainConfig) -> LoadedModel:
 
 
 def _encoder_channels(network: UnetGraph) -> int:
-    norms = [[part for part in block.modules() if isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d)] for block in network.encoders]
+    norms = [
+        [part for part in block.modules() if isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d)]
+        for block in network.encoders
+    ]
     return sum(parts[-1].num_features for parts in norms)
 
 
@@ -255,9 +259,3 @@ def patches_seen(config: TrainConfig) -> Iterator[tuple[int, int]]:
     """(patch size, patches seen) of each stage: for the card."""
     for stage in config.train.stages:
         yield stage.patch, stage.steps * stage.pairs * 2
-
-
-def _auc(scores: list[tuple[bool, float]]) -> float:
-    fake = np.array([score for label, score in scores if label])
-    real = np.array([score for label, score in scores if not label])
-    return float((fake[:, None] > real).mean() + (fake[:, None] == real).mean() / 2)

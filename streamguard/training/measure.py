@@ -26,13 +26,11 @@ from streamguard.training.evaluation.ellipse import blur, ellipse_mask, picture_
 from streamguard.training.evaluation.metrics import mask_agreement
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
 from streamguard.training.prepare import halves
-from streamguard.training.split import person_of
+from streamguard.training.split import VIDEOS, person_of
 from streamguard.training.truth import BoolArray, pair_truth
 from streamguard.types import Box, Crop, Frame, Picture, UInt8Array, Verdict
 from streamguard.verdict import FrameRule, raw_score
 from streamguard.verdict.rule import level_above
-
-VIDEO_SUFFIXES = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".m4v"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def _family(path: Path) -> str:
 def _videos(folder: Path) -> list[Path]:
     if not folder.is_dir():
         raise DataError(str(folder), "no such folder", "give the folder of the clips")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEO_SUFFIXES)
+    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS)
     if not paths:
         raise DataError(str(folder), "no video in it", "give the folder of the clips")
     return paths

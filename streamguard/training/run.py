@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from streamguard.errors import ConfigError, DataError
+from streamguard.errors import DataError
 from streamguard.faces import sharpness
 from streamguard.files import write_bytes, write_text
 from streamguard.models import Guard as GuardGraph
@@ -24,9 +24,9 @@ from streamguard.training.pack import Pack
 from streamguard.types import FloatArray, UInt8Array
 from streamguard.verdict import raw_score
 
-FALSE_POSITIVE_LIMIT = 0.2
+FALSE_POSITIVE_LIMIT = 0.1
 """Share of held-out real crops that may be called fake: a guard that cries wolf is switched off."""
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.99)
 SMALLEST_SLOPE = 1e-3
 
 
@@ -37,21 +37,27 @@ class Outcome:
     Attributes:
         spec: as written.
         calibration_auc: frame AUC on the self-blends of held-out faces, 0..1.
-        thresholds: pixel threshold -> balanced accuracy of the frame rule there.
+        thresholds: the frame rule at each pixel threshold, on the same crops.
     """
 
     spec: ModelSpec
     calibration_auc: float
-    thresholds: dict[float, float]
+    thresholds: tuple[GridRow, ...]
 
 
-def finish(config: TrainConfig, config_path: Path, trainer: Trainer, packs: Path, out: Path) -> Outcome:
+def finish(config: TrainConfig, toml: bytes, trainer: Trainer, packs: Path, out: Path) -> Outcome:
     """Calibrate the averaged weights on held-out self-blends and write the detector's folder.
 
     Each file is written whole or not at all, `spec.toml` last of what a detector needs.
 
     Threshold and calibration come from faces that were neither trained on nor belong to the validation pairs: what
     is reported on those stays untouched by tuning.
+
+    Args:
+        config: the run's configuration; `toml` is the text it was read from, kept beside the weights.
+        trainer: at the end of its run.
+        packs: the folder that holds the pack `calibration`.
+        out: the detector's folder.
 
     Raises:
         DataError: there is no calibration pack, or the network answers the same everywhere.
@@ -74,13 +80,7 @@ def finish(config: TrainConfig, config_path: Path, trainer: Trainer, packs: Path
         least_sharpness=round(_least_sharpness(held), 4),
     )
     written = save(LoadedModel(spec, model.network), out)
-    outcome = Outcome(
-        written, auc(raw, labels) or 0.0, {row.threshold: round(row.balanced_accuracy, 4) for row in grid.rows}
-    )
-    try:
-        toml = config_path.read_bytes()
-    except OSError as error:
-        raise ConfigError(str(config_path), f"cannot be read ({error.strerror})", "put it back") from error
+    outcome = Outcome(written, auc(raw, labels) or 0.0, tuple(grid.rows))
     write_bytes(out / "train.toml", toml)
     write_text(out / "training.json", json.dumps(_facts(config, trainer.progress, packs, outcome), indent=2) + "\n")
     write_bytes(out / "training_curve.png", draw_curve(trainer.progress))
@@ -139,8 +139,13 @@ def _judge(model: LoadedModel, pack: Pack) -> list[MaskSample]:
 
 def _operating_point(grid: Grid) -> GridRow:
     """The setting of best balanced accuracy among those that call few real faces fake; else the strictest."""
-    quiet = [row for row in grid.rows if 1 - (2 * row.balanced_accuracy - row.recall) <= FALSE_POSITIVE_LIMIT]
+    quiet = [row for row in grid.rows if _false_positives(row) <= FALSE_POSITIVE_LIMIT]
     return max(quiet, key=lambda row: row.balanced_accuracy) if quiet else grid.rows[-1]
+
+
+def _false_positives(row: GridRow) -> float:
+    """Share of the real crops that the setting calls fake."""
+    return 1 - (2 * row.balanced_accuracy - row.recall)
 
 
 def _least_sharpness(pack: Pack) -> float:
@@ -173,7 +178,14 @@ def _facts(config: TrainConfig, progress: Progress, packs: Path, outcome: Outcom
             for step, value, dice in progress.validations
         ],
         "calibration_auc": round(outcome.calibration_auc, 4),
-        "balanced_accuracy_by_threshold": outcome.thresholds,
+        "thresholds": [
+            {
+                "threshold": row.threshold,
+                "recall": round(row.recall, 4),
+                "false_positives": round(_false_positives(row), 4),
+            }
+            for row in outcome.thresholds
+        ],
         "torch": torch.__version__,
     }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from streamguard.errors import DataError
 from streamguard.training.config import TrainConfig
 
-VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov"})
+VIDEOS = frozenset({".mp4", ".mkv", ".webm", ".mov", ".avi", ".ts", ".m4v"})
 PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 

@@ -150,6 +150,28 @@ def test_an_output_that_cannot_be(run: Run, tmp_path: Path, option: str, name: s
     assert (tmp_path / "in.mp4").read_bytes() == before
 
 
+@pytest.mark.parametrize("other", ["out.mp4", "./out.mp4", "link.mp4"])
+def test_report_and_video_in_one_file(run: Run, real: Path, tmp_path: Path, other: str) -> None:
+    (tmp_path / "link.mp4").symlink_to("out.mp4")
+    result = run("scan", real, "--json", "out.mp4", "--overlay", other)
+    assert_one_line(result, 9, other.removeprefix("./"), "cannot be one file", "Give two names")
+    assert [path.name for path in tmp_path.iterdir()] == ["link.mp4"]
+
+
+def test_a_report_that_cannot_be_written_hides_nothing(run: Run, real: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    # The longest name there may be: no other can be made of it to write to first.
+    name = "o" * 255
+    result = run("scan", real, "empty.mp4", "--json", name)
+    assert f"{real}: REAL, 0% of 36 judged frames fake" in result.stdout.splitlines()
+    assert any(line.split()[:3] == ["1", "REAL", "0%"] for line in result.stdout.splitlines())
+    faults = result.stderr.splitlines()
+    assert [fault.split(": ")[1] for fault in faults] == ["empty.mp4", name]
+    assert "cannot be written" in faults[1]
+    assert result.returncode == 4
+    assert run("scan", real, "--json", name).returncode == 9
+
+
 def test_a_name_with_control_characters_stays_one_line(run: Run) -> None:
     assert_one_line(run("scan", "a\nb\x1b[31m.mp4"), 3, "a\\nb\\x1b[31m.mp4")
 

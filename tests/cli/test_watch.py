@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import ssl
 from pathlib import Path
 
+import numpy as np
 import pytest
+import trustme
+from rich.console import Console
 
 from streamguard.cli.reports import LINE_KINDS
+from streamguard.cli.watch import Screen
 from streamguard.media import open_source
-from streamguard.types import EventKind
+from streamguard.pipeline.stream import Counts, FrameReport
+from streamguard.types import EventKind, Frame, Picture
+from streamguard.verdict import StreamVote
 from tests.cli.conftest import Run, assert_one_line
-from tests.support.hosts import refused_port, silent_host
+from tests.support.hosts import refused_port, silent_host, web_server
+from tests.support.media_files import make_video
 from tests.support.portraits import RATE
 from tests.support.rtsp_server import RtspServer
 
@@ -30,6 +38,10 @@ def test_a_file_as_json_lines(run: Run, half_fake: Path) -> None:
     assert [state["time"] for state in states] == sorted(state["time"] for state in states)
     assert {state["state"] for state in states} == {"UNKNOWN", "REAL", "FAKE"}
     assert states[-1]["tracks"][0]["share"] > 0.9
+    # A file is read without drops.
+    frames = [state["frames"] for state in states]
+    assert frames[0] == {"received": 1, "judged": 1, "dropped": 0}
+    assert all(told["received"] == told["judged"] and told["dropped"] == 0 for told in frames)
     assert {line["stream"] for line in lines} == {str(half_fake)}
 
 
@@ -46,6 +58,28 @@ def test_a_file_as_lines_for_people(run: Run, half_fake: Path) -> None:
     assert words[0] == "stream.up 320x240"
     assert any(word.startswith("fake.opened face 1") for word in words)
     assert [word.split(": ")[1] for word in words if " s: " in word] == ["UNKNOWN", "REAL", "FAKE"]
+
+
+def test_the_table_tells_what_was_dropped() -> None:
+    image = Picture(np.zeros((2, 2), np.uint8), np.zeros((1, 1), np.uint8), np.zeros((1, 1), np.uint8))
+    report = FrameReport(Frame("cam", 0, 6, 0.2, 0.0, image), (), StreamVote().push(0.2, []), Counts(7, 5, 2))
+    screen, console = Screen("green"), Console(width=80)
+    screen.add(report)
+    with console.capture() as said:
+        console.print(screen.table())
+    assert "frames: 7 received, 5 judged, 2 dropped" in said.get()
+
+
+def test_a_certificate_nobody_signed(run: Run, tmp_path: Path) -> None:
+    # Read in one go: the test's web server knows no ranges.
+    make_video(tmp_path / "a.mp4", movflags="+faststart")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+    with web_server(tmp_path, context) as base:
+        url = f"{base}/a.mp4"
+        assert_one_line(run("watch", url), 3, "certificate is not trusted", "--insecure")
+        assert run("watch", url, "--insecure", "--jsonl").returncode == 0
+        assert run("scan", url, "--insecure").returncode == 0
 
 
 def test_the_seconds_and_the_overlay(run: Run, half_fake: Path, tmp_path: Path) -> None:

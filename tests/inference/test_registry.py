@@ -9,7 +9,7 @@ import pytest
 
 from streamguard import plugins
 from streamguard.errors import ConfigError, EngineUnavailable, ParityError, UnknownEngine
-from streamguard.inference import EngineCache, Outcome, Probe, factories, find_factory, probe_all, select
+from streamguard.inference import EngineCache, Outcome, Probe, factories, find_factory, select
 from streamguard.inference.registry import BUILT_IN, GROUP, make_factory, ranked
 from streamguard.models import LoadedModel
 from tests.inference.conftest import small_model
@@ -49,8 +49,9 @@ def cache(tmp_path: Path) -> EngineCache:
 
 def test_built_in_engines_in_order() -> None:
     assert list(factories()) == ["tensorrt", "inductor", "openvino", "torch"]
-    assert [probe.name for probe in probe_all()] == list(factories())
-    assert all(probe.reason for probe in probe_all())
+    probes = [factory.probe() for factory in factories().values()]
+    assert [probe.name for probe in probes] == list(factories())
+    assert all(probe.reason for probe in probes)
 
 
 def test_the_best_one_that_agrees_is_taken(model: LoadedModel, cache: EngineCache) -> None:

@@ -55,7 +55,7 @@ def test_the_file_has_no_b_frames_and_starts_with_its_index(tmp_path: Path) -> N
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
 def test_colour_tags_are_kept(tmp_path: Path, matrix: str, full_range: bool) -> None:
     assert matrix in ("bt601", "bt709")
-    image = picture_from_rgb(picture(3), matrix=matrix, full_range=full_range)  # type: ignore[arg-type]
+    image = picture_from_rgb(picture(3), matrix=matrix, full_range=full_range)  # type: ignore[arg-type]  # parametrized strings
     with Mp4Writer(tmp_path / "a.mp4", 64, 48, 25, crf=4) as writer:
         writer.write(image, 0)
     with open_source(tmp_path / "a.mp4") as source:

@@ -48,6 +48,27 @@ def test_rtsp_delivers_pictures_in_order(video: Path, transport: Literal["tcp", 
         assert source.decode_errors == 0
 
 
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_opening_does_not_wait_for_a_measured_frame_rate(video: Path, transport: Literal["tcp", "udp"]) -> None:
+    # libav's own way takes more than twenty frames, which do not come before the server is told to go on.
+    opened = threading.Event()
+    options = SourceOptions(transport=transport, open_timeout=60)
+
+    def work() -> None:
+        with open_source(server.url, options) as source:
+            assert source.average_rate == 25
+            assert next(iter(source)).index == 0
+            opened.set()
+
+    with RtspServer(video, hold_after=15) as server:
+        thread = threading.Thread(target=work)
+        thread.start()
+        in_time = opened.wait(20)
+        server.resume()
+        thread.join()
+    assert in_time
+
+
 @pytest.mark.parametrize("offered", ["tcp", "udp"])
 def test_the_transport_asked_for_is_the_one_used(video: Path, offered: Literal["tcp", "udp"]) -> None:
     other: Literal["tcp", "udp"] = "udp" if offered == "tcp" else "tcp"

@@ -36,7 +36,7 @@ def make_picture() -> MakePicture:
         else:
             planes = [np.full((height, width), 120, np.uint8)] + [np.full(half, 128, np.uint8)] * 2
         y, u, v = map(_locked, planes)
-        return Picture(y, u, v, matrix, full_range)  # type: ignore[arg-type]
+        return Picture(y, u, v, matrix, full_range)  # type: ignore[arg-type]  # parametrized strings
 
     return make
 

@@ -46,7 +46,7 @@ def to_rgb(picture: Picture, x: int, y: int) -> tuple[float, float, float]:
     red = luma + 2 * (1 - red_weight) * (float(picture.v[y // 2, x // 2]) - 128) / chroma_span
     blue = luma + 2 * (1 - blue_weight) * (float(picture.u[y // 2, x // 2]) - 128) / chroma_span
     green = (luma - red_weight * red - blue_weight * blue) / (1 - red_weight - blue_weight)
-    return tuple(min(1.0, max(0.0, part)) for part in (red, green, blue))  # type: ignore[return-value]
+    return tuple(min(1.0, max(0.0, part)) for part in (red, green, blue))  # type: ignore[return-value]  # three parts in, three out
 
 
 @pytest.mark.parametrize("state", list(Verdict))

@@ -14,9 +14,10 @@ import pytest_asyncio
 
 from streamguard import models
 from streamguard.errors import CorruptMedia, ModelError, SourceNotFound, UnknownEngine, UnknownModel, UnsupportedMedia
+from streamguard.inference import select
 from streamguard.media import open_source
 from streamguard.models import LoadedModel
-from streamguard.pipeline.guard import Guard, choose
+from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.recorder import OverlayRecorder
 from streamguard.pipeline.scan import FileScan
 from streamguard.pipeline.stream import FrameReport
@@ -159,10 +160,14 @@ def test_what_cannot_be_opened(detector: Path) -> None:
         Guard.open(str(detector), "nothing")
 
 
-async def test_a_model_of_another_input_size() -> None:
+async def test_a_model_of_another_input_size(tmp_path: Path) -> None:
     small = green_detector()
     model = LoadedModel(replace(small.spec, size=128), models.build(small.spec))
-    selected = choose(model, "torch")
+    selected = select(model, "torch")
     with pytest.raises(ModelError, match="128 px, not 256"):
         Guard(model, selected.engine)
     selected.engine.close()
+    # Before any engine is looked for, let alone compiled.
+    models.save(model, tmp_path / "small")
+    with pytest.raises(ModelError, match="128 px, not 256"):
+        Guard.open(str(tmp_path / "small"), "nothing")

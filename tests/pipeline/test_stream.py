@@ -198,8 +198,19 @@ async def test_stopping_leaves_nothing(make_pipeline: MakePipeline, how: str) ->
 
 async def test_a_closed_engine_is_no_unknown_face(make_pipeline: MakePipeline) -> None:
     class Closed(Judge):
-        async def submit(self, stream: str, crops: object) -> list[object]:  # type: ignore[override]
+        async def submit(self, stream: str, crops: object) -> list[object]:  # type: ignore[override]  # it only fails
             raise EngineUnavailable("fake", "the batcher is closed")
 
     with pytest.raises(EngineUnavailable):
         await collect(make_pipeline(stream(UP, *map(frame, range(10))), Closed()))
+
+
+async def test_frames_are_counted_over_all_connections(make_pipeline: MakePipeline) -> None:
+    # The gaps in the numbering are what a live reader dropped: two at the begin of the second connection.
+    again = (Down(0, ENDED, 0.1, 1), replace(UP, epoch=1))
+    items = (UP, frame(0), frame(1), frame(4), *again, frame(2, 1), frame(3, 1))
+    pipeline = make_pipeline(stream(*items), Judge())
+    told = [report.counts for report in reports(await collect(pipeline))]
+    counts = [(each.received, each.judged, each.dropped) for each in told]
+    assert counts == [(1, 1, 0), (2, 2, 0), (5, 3, 2), (8, 4, 4), (9, 5, 4)]
+    assert pipeline.frames == 5

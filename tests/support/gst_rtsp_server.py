@@ -42,9 +42,9 @@ def access_units(path: str, raw: bool) -> list[bytes]:
 class Feed:
     """Pushes the units into one client's pipeline, at their rate."""
 
-    def __init__(self, source: Any, units: list[bytes], rate: float, loop: bool, running: threading.Event) -> None:
-        self.source, self.units, self.interval, self.loop = source, units, 1 / rate, loop
-        self.running = running
+    def __init__(self, source: Any, units: list[bytes], args: argparse.Namespace, running: threading.Event) -> None:
+        self.source, self.units, self.interval, self.loop = source, units, 1 / args.rate, args.loop
+        self.hold_after, self.running = args.hold_after, running
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -58,6 +58,8 @@ class Feed:
             buffer = Gst.Buffer.new_wrapped(self.units[count % len(self.units)])
             buffer.pts = buffer.dts = int(count * self.interval * Gst.SECOND)
             buffer.duration = int(self.interval * Gst.SECOND)
+            if count == self.hold_after:
+                self.running.clear()
             self.running.wait()
             if self.source.emit("push-buffer", buffer) != Gst.FlowReturn.OK:
                 return
@@ -74,7 +76,7 @@ def serve(args: argparse.Namespace) -> None:
 
     def configure(_factory: Any, media: Any) -> None:
         source = media.get_element().get_by_name_recurse_up("src")
-        feed = Feed(source, units, args.rate, args.loop, running)
+        feed = Feed(source, units, args, running)
         started: list[bool] = []
 
         def need_data(_source: Any, _length: int) -> None:
@@ -89,7 +91,9 @@ def serve(args: argparse.Namespace) -> None:
     factory.set_launch(
         "( appsrc name=src is-live=true format=time max-bytes=0 "
         "caps=video/x-h264,stream-format=byte-stream,alignment=au "
-        "! h264parse ! rtph264pay name=pay0 pt=96 config-interval=-1 )"
+        # The parameter sets are in the units already. At -1 the payloader repeats them before each slice, where a
+        # decoder takes them for the begin of the next picture (ITU-T H.264, 7.4.1.2.3).
+        f"! h264parse ! rtph264pay name=pay0 pt=96 config-interval={-1 if args.repeat_headers else 0} )"
     )
     tcp, udp = GstRtsp.RTSPLowerTrans.TCP, GstRtsp.RTSPLowerTrans.UDP
     factory.set_protocols({"tcp": tcp, "udp": udp, "both": tcp | udp}[args.transport])
@@ -139,5 +143,7 @@ if __name__ == "__main__":
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--loop", action="store_true")
+    parser.add_argument("--hold-after", type=int)
+    parser.add_argument("--repeat-headers", action="store_true")
     parser.add_argument("--transport", choices=("tcp", "udp", "both"), default="both")
     serve(parser.parse_args())

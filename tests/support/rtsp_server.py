@@ -29,6 +29,8 @@ class RtspServer:
         user, password: what a client has to give.
         transport: which transports the server offers.
         mount: the path of the URL.
+        hold_after: freeze by itself once a client has been sent so many frames.
+        repeat_headers: repeat the parameter sets before each slice of a keyframe, as common GStreamer pipelines do.
     """
 
     def __init__(
@@ -41,9 +43,12 @@ class RtspServer:
         password: str | None = None,
         transport: Literal["tcp", "udp", "both"] = "both",
         mount: str = "/live",
+        hold_after: int | None = None,
+        repeat_headers: bool = False,
     ) -> None:
         self._path, self._rate, self._loop = Path(path), rate, loop
         self._user, self._password, self._transport, self._mount = user, password, transport, mount
+        self._hold_after, self._repeat_headers = hold_after, repeat_headers
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
 
@@ -63,7 +68,10 @@ class RtspServer:
             raise RuntimeError("the RTSP server is running already")
         command = [_PYTHON, str(_SCRIPT), str(self._path), "--rate", str(self._rate), "--path", self._mount]
         command += ["--port", str(self.port), "--transport", self._transport]
+        command += ["--repeat-headers"] * self._repeat_headers
         command += ["--loop"] * self._loop + ["--raw"] * (self._path.suffix == ".h264")
+        if self._hold_after is not None:
+            command += ["--hold-after", str(self._hold_after)]
         if self._user is not None:
             command += ["--user", self._user, "--password", self._password or ""]
         self._process = subprocess.Popen(

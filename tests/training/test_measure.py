@@ -10,7 +10,8 @@ import pytest
 
 from streamguard import models
 from streamguard.errors import DataError, StreamguardError
-from streamguard.pipeline.guard import Guard, choose
+from streamguard.inference import select
+from streamguard.pipeline.guard import Guard
 from streamguard.training.evaluation.records import ClipRecord, FrameRecord
 from streamguard.training.evaluation.summary import summarise
 from streamguard.training.measure import Clip, labelled_clips, measure, pair_clips
@@ -22,7 +23,7 @@ from tests.support.training_data import faceless_pair, pair_clip
 @pytest.fixture
 async def guard(detector: Path) -> AsyncIterator[Guard]:
     model = models.load(str(detector))
-    async with Guard(model, choose(model, "torch").engine) as opened:
+    async with Guard(model, select(model, "torch").engine) as opened:
         yield opened
 
 

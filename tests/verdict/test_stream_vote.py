@@ -61,7 +61,7 @@ def test_each_track_is_its_own_vote_and_the_worst_speaks(
             states[track] = vote.push(time, said, {FAKE: 0.9, REAL: 0.2}.get(said))
             kind = states[track].changed
             if kind is None and states[track].state is FAKE and time - told[track] >= 1.0:
-                kind = "updated"  # type: ignore[assignment]
+                kind = "updated"  # type: ignore[assignment]  # a transition's kind, not a vote's
             if kind is not None:
                 told[track] = time
                 kinds.append((kind, track))

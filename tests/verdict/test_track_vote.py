@@ -65,7 +65,8 @@ def brute(settings: VoteSettings, frames: list[Frame]) -> list[TrackState]:
         changed = {(True, False): "opened", (False, True): "closed"}.get((state is FAKE, before is FAKE))
         score = math.fsum(f[2] or 0.0 for f in window) / len(window) if window else None
         ends = (fakes[0], fakes[-1]) if fakes else None
-        states.append(TrackState(state, share, score, len(window), changed, since, ends))  # type: ignore[arg-type]
+        told = (state, share, score, len(window), changed, since, ends)
+        states.append(TrackState(*told))  # type: ignore[arg-type]  # `changed` is of plain strings here
     return states
 
 

@@ -1,0 +1,156 @@
+"""Evidence on disk: kept for a while, within a size, and erased by stream."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from streamguard.alerts.clock import Clock, wall_clock
+from streamguard.alerts.evidence.links import LinkSigner
+from streamguard.alerts.evidence.manifest import ManifestSigner
+from streamguard.errors import EvidenceError, OutputError
+from streamguard.types import Event
+
+DAY = 86_400.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}(\.[a-z0-9]{1,8})?")
+_PARTIAL = ".partial"
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What a sweep removed: events' folders, and their bytes."""
+
+    events: int = 0
+    bytes: int = 0
+
+
+class EvidenceStore:
+    """One folder per stream (by a hash of its name), in it one per event. Its methods block: keep them off the loop.
+
+    Args:
+        root: the folder of all evidence; made, readable by its owner only.
+        signer: signs manifests.
+        links: signs links.
+        max_age: seconds that evidence is kept.
+        max_bytes: what is kept in all; the oldest goes first.
+        link_age: seconds that a link holds; no longer than the evidence.
+        clock: UTC epoch seconds.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        signer: ManifestSigner,
+        links: LinkSigner,
+        *,
+        max_age: float = 30 * DAY,
+        max_bytes: int = 10 * 1024**3,
+        link_age: float = 7 * DAY,
+        clock: Clock = wall_clock,
+    ) -> None:
+        self._root, self._signer, self._links, self._clock = root, signer, links, clock
+        self._max_age, self._max_bytes, self._link_age = max_age, max_bytes, min(link_age, max_age)
+
+    def save(self, event: Event, files: Mapping[str, bytes], config: str) -> tuple[str, ...]:
+        """Keep an event's files with a signed manifest, all or none; their links, the manifest's first.
+
+        Args:
+            event: what they show.
+            files: name -> bytes; names of letters, digits, `-`, `_` and one extension.
+            config: hash of the configuration that was in force.
+
+        Raises:
+            EvidenceError: a name that is not allowed.
+            OutputError: the disk is full or not writable; nothing is left behind.
+        """
+        for name in (event.id, *files):
+            if not _NAME.fullmatch(name):
+                raise EvidenceError(f"evidence `{name}`", "this name is not allowed", "use letters, digits, - and _")
+        place = self._stream(event.stream) / event.id
+        partial = place.with_name(f".{event.id}.{secrets.token_hex(4)}{_PARTIAL}")
+        whole = {**self._signer.files(event, files, config), **files}
+        try:
+            partial.mkdir(mode=0o700, parents=True)
+            for name, data in whole.items():
+                with open(os.open(partial / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+            if place.exists():
+                shutil.rmtree(place)
+            partial.rename(place)
+        except OSError as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            cause = f"cannot be written ({error.strerror})"
+            raise OutputError(str(place), cause, "choose a folder that is there and has room") from error
+        until = self._clock() + self._link_age
+        relative = place.relative_to(self._root).as_posix()
+        return tuple(self._links.link(f"{relative}/{name}", until) for name in whole if name != "manifest.sig")
+
+    def open(self, path: str, query: Mapping[str, str]) -> Path:
+        """The file a signed link leads to.
+
+        Args:
+            path: the link's path after the base, percent-decoded.
+            query: its query.
+
+        Raises:
+            EvidenceError: the link is wrong or expired, or the file is gone.
+        """
+        self._links.check(path, query, self._clock())
+        file = (self._root / path).resolve()
+        if not file.is_relative_to(self._root.resolve()) or not file.is_file():
+            raise EvidenceError("evidence", "it is not there any more", "evidence is kept for a limited time")
+        return file
+
+    def sweep(self) -> Swept:
+        """Remove what is too old, then the oldest until the rest fits; and what a kill left half written."""
+        now = self._clock()
+        kept, gone, gone_bytes = [], 0, 0
+        for folder in self._root.glob("*/*"):
+            # Another process may sweep at the same time.
+            with contextlib.suppress(OSError):
+                age = now - folder.stat().st_mtime
+                size = sum(file.stat().st_size for file in folder.iterdir())
+                if age > (DAY if folder.name.endswith(_PARTIAL) else self._max_age):
+                    shutil.rmtree(folder)
+                    gone, gone_bytes = gone + 1, gone_bytes + size
+                else:
+                    kept.append((-age, size, folder))
+        total = sum(size for _, size, _ in kept)
+        for _, size, folder in sorted(kept):
+            if total <= self._max_bytes:
+                break
+            shutil.rmtree(folder, ignore_errors=True)
+            total -= size
+            gone, gone_bytes = gone + 1, gone_bytes + size
+        for stream in self._root.glob("*"):
+            with contextlib.suppress(OSError):
+                stream.rmdir()
+        return Swept(gone, gone_bytes)
+
+    def erase(self, stream: str) -> int:
+        """Remove all evidence of a stream; how many events had some.
+
+        Raises:
+            OutputError: something could not be removed.
+        """
+        folder = self._stream(stream)
+        try:
+            events = sum(1 for _ in folder.iterdir()) if folder.exists() else 0
+            if events:
+                shutil.rmtree(folder)
+        except OSError as error:
+            raise OutputError(str(folder), f"cannot be removed ({error.strerror})", "remove it by hand") from error
+        return events
+
+    def _stream(self, name: str) -> Path:
+        """By hash: a stream's name may hold anything, and is nobody's business on disk."""
+        return self._root / hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

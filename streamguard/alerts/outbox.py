@@ -1,0 +1,284 @@
+"""Events into the outbox: the event, the rules' states and the deliveries in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+from ulid import ULID
+
+from streamguard.alerts import gate
+from streamguard.alerts.clock import Clock, wall_clock
+from streamguard.alerts.database import Database
+from streamguard.alerts.documents import dump_event, load_event
+from streamguard.alerts.formats import Message, render, text
+from streamguard.alerts.subscriptions import Status, Subscription, subscription_of
+from streamguard.alerts.tables import deliveries, events, gates, subscriptions
+from streamguard.types import Event, EventKind
+
+BATCH = 200
+"""Gates stepped in one transaction."""
+
+_Key: TypeAlias = tuple[str, str, str]
+"""subscription, stream, face"""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What a transaction brought: events that were new, deliveries made."""
+
+    events: int = 0
+    deliveries: int = 0
+
+
+class Outbox:
+    """Takes events in. Nothing is sent before it is committed here.
+
+    Args:
+        database: the outbox's.
+        clock: UTC epoch seconds, for time that passes without an event; an event counts at its own time.
+    """
+
+    def __init__(self, database: Database, *, clock: Clock = wall_clock) -> None:
+        self._database, self._clock = database, clock
+
+    async def record(self, happened: Sequence[Event]) -> Recorded:
+        """Commit events and what is to be told of them, all or nothing.
+
+        An event known already is left as it is, so that a caller who does not know whether a commit came through
+        simply records again. The events of one face are recorded in order, by one caller at a time.
+
+        Raises:
+            OutboxError: nothing was kept; record again.
+        """
+        if not happened:
+            return Recorded()
+        async with self._database.write() as connection:
+            work = _Work(connection, await _subscriptions(connection), self._clock())
+            new = await work.insert(happened)
+            await work.load({text(event.stream) for event in new})
+            for event in new:
+                await work.take(event)
+            made = await work.save()
+        return Recorded(len(new), made)
+
+    async def tick(self) -> Recorded:
+        """Tell what has become due by time alone (M of N, hold, cool-down, quiet hours).
+
+        Raises:
+            OutboxError: what was not kept stays due.
+        """
+        now = self._clock()
+        due = sa.select(gates).where(gates.c.due <= now).order_by(gates.c.due).limit(BATCH)
+        made = 0
+        async with self._database.read() as connection:
+            if (await connection.execute(due.limit(1))).first() is None:
+                return Recorded()
+        while True:
+            async with self._database.write() as connection:
+                work = _Work(connection, await _subscriptions(connection), now)
+                rows = (await connection.execute(due.with_for_update(skip_locked=True))).all()
+                for row in rows:
+                    work.pass_time(row)
+                made += await work.save()
+            if len(rows) < BATCH:
+                return Recorded(0, made)
+
+    async def event(self, id: str) -> Event | None:
+        """A recorded event."""
+        async with self._database.read() as connection:
+            document = await connection.scalar(sa.select(events.c.document).where(events.c.id == id))
+        return load_event(document) if document is not None else None
+
+    async def purge(self, before: float) -> int:
+        """Forget events and finished deliveries from before `before` (UTC epoch seconds); how many deliveries."""
+        async with self._database.write() as connection:
+            finished = (deliveries.c.created < before) & (deliveries.c.status != "pending")
+            gone = (await connection.execute(deliveries.delete().where(finished))).rowcount
+            # A rule may still wait to tell an event; its gate names it.
+            open_streams = sa.select(gates.c.stream)
+            old = (events.c.at < before) & events.c.stream.not_in(open_streams)
+            await connection.execute(events.delete().where(old))
+        return gone
+
+
+class _Work:
+    """One transaction's view of the rules' states and what they tell."""
+
+    def __init__(self, connection: AsyncConnection, subscribed: Sequence[Subscription], now: float) -> None:
+        self._connection, self._now = connection, now
+        self._subscribed = {one.id: one for one in subscribed}
+        self._gates: dict[_Key, gate.Gate | None] = {}
+        self._due: dict[_Key, float | None] = {}
+        self._told: list[tuple[Subscription, gate.Told, str]] = []
+        self._known: dict[str, Event] = {}
+
+    async def insert(self, happened: Iterable[Event]) -> list[Event]:
+        """Store events; those that were not known, in the order given."""
+        unique = {event.id: event for event in happened}
+        rows = [
+            {
+                "id": event.id,
+                "at": event.at.timestamp(),
+                "stream": text(event.stream),
+                "kind": event.kind.value,
+                "document": dump_event(event),
+            }
+            for event in unique.values()
+        ]
+        statement = insert(self._connection, events).values(rows).on_conflict_do_nothing().returning(events.c.id)
+        new = {row.id for row in await self._connection.execute(statement)}
+        self._known.update(unique)
+        return [event for event in unique.values() if event.id in new]
+
+    async def load(self, streams: Iterable[str]) -> None:
+        """Read and lock the rules' states of the streams, always in the same order."""
+        query = sa.select(gates).where(gates.c.stream.in_(list(streams)))
+        query = query.order_by(gates.c.subscription, gates.c.stream, gates.c.face).with_for_update()
+        for row in await self._connection.execute(query):
+            self._gates[row.subscription, row.stream, row.face] = gate.load(json.loads(row.state))
+
+    async def take(self, event: Event) -> None:
+        """Let every rule that means the stream see the event."""
+        if event.kind is EventKind.STREAM_UP:
+            await self._end_faces(event)
+        for one in self._subscribed.values():
+            if one.rule.matches(event.stream):
+                self._step((one.id, text(event.stream), face_of(event)), event.at.timestamp(), event)
+
+    def pass_time(self, row: sa.Row[tuple[object, ...]]) -> None:
+        """Let a rule see that time has passed."""
+        values = row._mapping
+        key = (values["subscription"], values["stream"], values["face"])
+        self._gates[key] = gate.load(json.loads(values["state"]))
+        if key[0] in self._subscribed:
+            self._step(key, self._now, None)
+        else:
+            self._due[key] = None
+            self._gates[key] = None
+
+    async def save(self) -> int:
+        """Write states and deliveries; how many deliveries were made."""
+        changed = [key for key in self._due if self._gates[key] is not None]
+        if changed:
+            rows = [
+                {
+                    "subscription": key[0],
+                    "stream": key[1],
+                    "face": key[2],
+                    "state": json.dumps(gate.dump(self._gates[key] or gate.Gate())),
+                    "due": self._due[key],
+                }
+                for key in changed
+            ]
+            statement = insert(self._connection, gates)
+            statement = statement.on_conflict_do_update(
+                index_elements=[gates.c.subscription, gates.c.stream, gates.c.face],
+                set_={"state": statement.excluded.state, "due": statement.excluded.due},
+            )
+            await self._connection.execute(statement, rows)
+        for key in self._due:
+            if self._gates[key] is None:
+                where = (gates.c.subscription == key[0]) & (gates.c.stream == key[1]) & (gates.c.face == key[2])
+                await self._connection.execute(gates.delete().where(where))
+        return await self._deliver()
+
+    def _step(self, key: _Key, now: float, event: Event | None) -> None:
+        subscription = self._subscribed[key[0]]
+        done = gate.step(subscription.rule, self._gates.get(key), now, event, face=bool(key[2]))
+        self._gates[key], self._due[key] = done.gate, done.due
+        wanted = subscription.rule.kinds
+        self._told.extend((subscription, told, told.event) for told in done.told if told.kind in wanted)
+
+    async def _end_faces(self, up: Event) -> None:
+        """A new connection has new faces. Those of an earlier one that nobody closed (the guard was killed) end."""
+        stream = text(up.stream)
+        faces = {key[2] for key, state in self._gates.items() if key[1] == stream and key[2] and _open(state)}
+        ends = [_ending(up, face) for face in sorted(faces)]
+        if ends:
+            await self.insert(ends)
+        for end in ends:
+            for key in [
+                key for key, state in self._gates.items() if key[1:] == (stream, face_of(end)) and _open(state)
+            ]:
+                if key[0] in self._subscribed:
+                    self._step(key, end.at.timestamp(), end)
+
+    async def _deliver(self) -> int:
+        missing = {id for _, _, id in self._told} - set(self._known)
+        if missing:
+            query = sa.select(events.c.id, events.c.document).where(events.c.id.in_(missing))
+            for row in await self._connection.execute(query):
+                self._known[row.id] = load_event(row.document)
+        rows = []
+        for subscription, told, id in self._told:
+            event = replace(self._known[id], kind=told.kind)
+            message = render(subscription.format, event, flapping=told.flapping)
+            if message is not None:
+                rows.append(delivery_row(subscription.id, event, message, self._now))
+        if rows:
+            await self._connection.execute(insert(self._connection, deliveries).on_conflict_do_nothing(), rows)
+        return len(rows)
+
+
+def face_of(event: Event) -> str:
+    """The face an event is about, within its stream; empty for the stream itself."""
+    return "" if event.track is None else f"{event.epoch}/{event.track}"
+
+
+def delivery_row(subscription: str, event: Event, message: Message, now: float) -> dict[str, Any]:
+    """A delivery to be made at once. Its `webhook-id` follows from the event and the subscription: always the same."""
+    return {
+        "webhook_id": f"msg_{event.id}_{subscription}",
+        "subscription": subscription,
+        "event": event.id,
+        "at": event.at.timestamp(),
+        "kind": event.kind.value,
+        "order_key": f"{face_of(event)} {text(event.stream)}",
+        "status": "pending",
+        "attempts": 0,
+        "next_try": now,
+        "touched": now,
+        "owner": "",
+        "lease_until": 0.0,
+        "answer": "",
+        "created": now,
+        "content_type": message.content_type,
+        "body": message.body,
+    }
+
+
+def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
+    """An INSERT that can say what a conflict means. Both dialects' have the same methods."""
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table)  # type: ignore[return-value]
+    return postgresql.insert(table)
+
+
+async def _subscriptions(connection: AsyncConnection) -> list[Subscription]:
+    query = sa.select(subscriptions).where(subscriptions.c.status != Status.DISABLED.value)
+    return [subscription_of(row) for row in await connection.execute(query.order_by(subscriptions.c.id))]
+
+
+def _open(state: gate.Gate | None) -> bool:
+    return state is not None and (state.opened is not None or (state.raised is not None and state.closing is None))
+
+
+def _ending(up: Event, face: str) -> Event:
+    epoch, track = face.split("/")
+    return Event(
+        id=str(ULID()),
+        kind=EventKind.FAKE_CLOSED,
+        stream=up.stream,
+        epoch=int(epoch),
+        at=up.at,
+        track=int(track),
+        model=up.model,
+        engine=up.engine,
+        detail="the stream was interrupted, and its faces were lost from sight",
+    )

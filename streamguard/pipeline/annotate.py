@@ -1,0 +1,109 @@
+"""What a report looks like on a picture: its own, or a newer one of the same stream."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from streamguard.overlay import OverlayItem, banner, follow, paint
+from streamguard.pipeline.stream import FrameReport
+from streamguard.types import Box, Face, Frame, Picture
+
+_STALE = 1.0
+"""Seconds after which a report says nothing of the present picture."""
+_FAR = 0.25
+"""Seconds of motion that are added at the most: a face turns round sooner or later."""
+_SMOOTH = 0.5
+
+
+def annotated(report: FrameReport, threshold: float, *, title: bool = True) -> Picture:
+    """The report's own picture with masks, boxes and verdicts on it.
+
+    Args:
+        report: the frame and what is said of it.
+        threshold: the model's pixel threshold, for the contour, 0..1.
+        title: a strip with the stream's verdict at the top.
+    """
+    picture = paint(report.frame.image, overlay_items(report, threshold))
+    return _titled(picture, report, report.frame.time) if title else picture
+
+
+def overlay_items(report: FrameReport, threshold: float) -> list[OverlayItem]:
+    """One item per face of the report."""
+    items = []
+    for verdict in report.faces:
+        track = report.state.tracks.get(verdict.face.track)
+        items.append(
+            OverlayItem(
+                face=verdict.face,
+                state=verdict.state,
+                reason=verdict.reason,
+                score=verdict.score,
+                share=track.share if track else None,
+                mask=verdict.mask,
+                threshold=threshold,
+            )
+        )
+    return items
+
+
+class LivePainter:
+    """Paints the newest report onto newer pictures, each face and mask moved on as its track moves.
+
+    Reports and pictures may come from different threads.
+
+    Args:
+        threshold: the model's pixel threshold, 0..1.
+        title: a strip with the stream's verdict at the top.
+    """
+
+    def __init__(self, threshold: float, *, title: bool = True) -> None:
+        self._threshold, self._title = threshold, title
+        # Replaced whole, so that a painting thread sees one report and its motion together.
+        self._known: tuple[FrameReport, dict[int, tuple[float, float]]] | None = None
+
+    def learn(self, report: FrameReport) -> None:
+        """Take a newer report."""
+        motion: dict[int, tuple[float, float]] = {}
+        if self._known is not None:
+            before, moved = self._known
+            step = report.frame.time - before.frame.time
+            if before.frame.epoch == report.frame.epoch and 0 < step < _STALE:
+                places = {verdict.face.track: verdict.face.box for verdict in before.faces}
+                for verdict in report.faces:
+                    track = verdict.face.track
+                    if track in places:
+                        motion[track] = _speed(places[track], verdict.face.box, step, moved.get(track))
+        self._known = (report, motion)
+
+    def paint(self, frame: Frame) -> Picture:
+        """The frame's picture with what is known of its faces; untouched where nothing is."""
+        if self._known is None:
+            return frame.image
+        report, motion = self._known
+        age = frame.time - report.frame.time
+        if report.frame.epoch != frame.epoch or not -_STALE < age < _STALE:
+            return frame.image
+        items = []
+        for item in overlay_items(report, self._threshold):
+            dx, dy = (speed * min(max(age, -_FAR), _FAR) for speed in motion.get(item.face.track, (0.0, 0.0)))
+            face = _shifted(item.face, dx, dy)
+            items.append(replace(item, face=face, mask=follow(item.mask, face) if item.mask else None))
+        picture = paint(frame.image, items)
+        return _titled(picture, report, frame.time) if self._title else picture
+
+
+def _titled(picture: Picture, report: FrameReport, time: float) -> Picture:
+    return banner(picture, f"{report.state.state.value}  {time:6.2f} s", report.state.state)
+
+
+def _speed(old: Box, new: Box, step: float, before: tuple[float, float] | None) -> tuple[float, float]:
+    """Pixels per second of a box's centre, smoothed: a detector's boxes tremble."""
+    fresh = ((new[0] + new[2] - old[0] - old[2]) / 2 / step, (new[1] + new[3] - old[1] - old[3]) / 2 / step)
+    if before is None:
+        return fresh[0] * _SMOOTH, fresh[1] * _SMOOTH
+    return before[0] + _SMOOTH * (fresh[0] - before[0]), before[1] + _SMOOTH * (fresh[1] - before[1])
+
+
+def _shifted(face: Face, dx: float, dy: float) -> Face:
+    x0, y0, x1, y1 = face.box
+    return replace(face, box=(x0 + dx, y0 + dy, x1 + dx, y1 + dy))

@@ -1,0 +1,3 @@
+"""The server: WHIP in, WHEP out, REST, server-sent events, metrics, the page."""
+
+from __future__ import annotations

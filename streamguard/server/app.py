@@ -1,0 +1,164 @@
+"""The composition root of the server: settings and a guard become a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import structlog
+from aiohttp import web
+from aiortc import RTCIceServer
+
+from streamguard import __version__
+from streamguard.config import IceServerSettings, ServerSettings
+from streamguard.errors import ConfigError, OutputError
+from streamguard.media import SourceOptions
+from streamguard.pipeline.guard import Guard
+from streamguard.server.api import V1, Api
+from streamguard.server.auth import Tokens
+from streamguard.server.event_log import EventLog
+from streamguard.server.hub import Hub
+from streamguard.server.metrics import Metrics
+from streamguard.server.openapi import openapi
+from streamguard.server.operations import Operation, bind
+from streamguard.server.pulled import Pulled
+from streamguard.server.rtc import RtcEndpoints
+from streamguard.server.sessions import SessionBook
+from streamguard.server.sinks import SinkRunner, make_sinks
+from streamguard.server.site import Site, add_page
+from streamguard.server.source_policy import SourcePolicy
+from streamguard.server.surroundings import header_signal, surroundings
+
+log = structlog.get_logger("streamguard.server")
+
+
+class Server:
+    """A running server; made by `serving`.
+
+    Attributes:
+        hub, book, events: streams, sessions, events.
+        url: where it listens.
+    """
+
+    def __init__(self, settings: ServerSettings, guard: Guard) -> None:
+        self._settings = settings
+        self.events = EventLog(settings.event_capacity, settings.snapshot_capacity)
+        self.hub = Hub(guard, self.events, settings.max_streams)
+        self.book = SessionBook(
+            [_rtc_ice_server(each) for each in settings.ice_servers], settings.max_sessions, settings.connect_timeout
+        )
+        self.url = ""
+        self._sinks: list[SinkRunner] = []
+
+    def application(self) -> web.Application:
+        """The aiohttp application."""
+        settings, tokens = self._settings, Tokens(self._settings.tokens)
+        requests: Counter[tuple[str, int]] = Counter()
+        policy = SourcePolicy(local=settings.local_sources)
+        api = Api(self.hub, self.events, policy, settings.ice_servers)
+        site = Site(self.hub, Metrics(self.hub, self.book, self.events, requests, __version__))
+        rtc = RtcEndpoints(self.hub, self.book, settings.ice_servers)
+        operations: list[Operation] = [*rtc.operations(), *api.operations(), *site.operations()]
+        app = web.Application(
+            middlewares=surroundings(
+                known_hosts=None if tokens.required else settings.allowed_hosts,
+                origins=settings.allowed_origins,
+                counts=requests,
+            )
+        )
+        app.on_response_prepare.append(header_signal(settings.allowed_origins))
+        for operation in operations:
+            app.router.add_route(operation.method, operation.path, bind(operation, tokens))
+        document = openapi(operations, __version__, tokens=tokens.required)
+
+        async def tell(request: web.Request) -> web.Response:
+            return web.json_response(document)
+
+        app.router.add_get(f"{V1}/openapi.json", tell)
+        add_page(app)
+        return app
+
+    def start(self) -> None:
+        """Open the sinks, and fetch the streams of the settings.
+
+        Raises:
+            ConfigError: a sink is not installed, or cannot be loaded.
+        """
+        for name, sink in make_sinks(self._settings.sinks).items():
+            runner = SinkRunner(name, sink)
+            self._sinks.append(runner)
+            self.events.listeners.append(runner.put)
+        for each in self._settings.streams:
+            options = SourceOptions(transport=each.transport)
+            self.hub.pull(each.name, Pulled(each.source, options, each.loop))
+
+    async def drain(self) -> None:
+        """Take no more work, and end what there is in good order."""
+        self.hub.drain()
+        log.info("draining", sessions=self.book.count(), streams=len(self.hub.streams()))
+        await self.book.aclose()
+        await self.hub.aclose()
+        for runner in self._sinks:
+            await runner.aclose()
+
+
+@asynccontextmanager
+async def serving(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Server, None]:
+    """A server that listens for as long as the context lasts, and then drains.
+
+    Args:
+        settings: where and what.
+        guard: judges; stays open.
+
+    Raises:
+        ConfigError: the TLS files cannot be used.
+        OutputError: the address is taken or is not this machine's.
+    """
+    context = _tls(settings)
+    server = Server(settings, guard)
+    # Idle connections, and streams of events that have been told to end, are not waited for any longer.
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=2.0, handler_cancellation=True)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, settings.host, settings.port, ssl_context=context)
+        try:
+            await site.start()
+        except OSError as error:
+            cause = f"cannot listen there ({error.strerror or error})"
+            raise OutputError(f"{settings.host}:{settings.port}", cause, "choose another host or port") from None
+        address = runner.addresses[0]
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        server.url = f"{'https' if context else 'http'}://{host}:{address[1]}"
+        server.start()
+        log.info("listening", url=server.url, model=guard.model_label, engine=guard.engine_label)
+        yield server
+    finally:
+        try:
+            async with asyncio.timeout(settings.drain_timeout):
+                await server.drain()
+        except TimeoutError:
+            log.warning("draining took too long", limit=settings.drain_timeout)
+        await runner.cleanup()
+        log.info("stopped")
+
+
+def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        thing = f"{settings.tls_certificate}, {settings.tls_key}"
+        cause = f"they cannot be used as certificate and key ({error.strerror or error})"
+        raise ConfigError(thing, cause, "give PEM files that belong together") from None
+    return context
+
+
+def _rtc_ice_server(settings: IceServerSettings) -> RTCIceServer:
+    credential = settings.credential.get_secret_value() if settings.credential else None
+    return RTCIceServer(urls=settings.urls, username=settings.username, credential=credential)

@@ -1,0 +1,229 @@
+"""What travels as JSON: requests, answers and messages. The OpenAPI document is made of these."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from streamguard.config import STREAM_NAME
+from streamguard.types import EventKind, Verdict
+
+StreamName = Annotated[str, StringConstraints(pattern=STREAM_NAME)]
+Source = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
+Share = Annotated[float, Field(ge=0, le=1)]
+State = Literal["starting", "up", "down", "ended", "failed"]
+
+
+class Document(BaseModel):
+    """Base of every document: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProblemDocument(Document):
+    """Why a request failed (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    remedy: str
+
+
+class TrackDocument(Document):
+    """One face in sight."""
+
+    track: int
+    state: Verdict
+    reason: str | None = Field(description="Why it is not judged, in plain words.")
+    score: Share | None
+    share: Share | None = Field(description="Fake frames among the judged ones of the window.")
+
+
+class RatesDocument(Document):
+    """Frames per second over the last five seconds."""
+
+    received: float
+    judged: float
+    dropped: float
+
+
+class TotalsDocument(Document):
+    """Frames since the stream began."""
+
+    received: int
+    judged: int
+    dropped: int
+
+
+class LatencyDocument(Document):
+    """Milliseconds from a frame's arrival to its verdict, over the last five seconds."""
+
+    p50: float
+    p95: float
+
+
+class StreamDocument(Document):
+    """One stream and how it does."""
+
+    name: StreamName
+    kind: Literal["published", "pulled"]
+    source: str | None = Field(description="Where it is pulled from, without secrets.")
+    state: State
+    detail: str
+    verdict: Verdict
+    width: int
+    height: int
+    viewers: int
+    rates: RatesDocument
+    totals: TotalsDocument
+    latency_ms: LatencyDocument | None
+    bitrate_kbps: float | None = None
+    packet_loss: Share | None = None
+    tracks: list[TrackDocument]
+    since: datetime = Field(description="When the stream came into being.")
+
+
+class StreamsDocument(Document):
+    """All streams, by name."""
+
+    streams: list[StreamDocument]
+
+
+class NewStream(Document):
+    """A stream to fetch."""
+
+    source: Source = Field(description="rtsp(s), rtmp(s), http(s) or udp URL; a path or `camera:0` where allowed.")
+    name: StreamName | None = Field(default=None, description="Default: made of the source.")
+    transport: Literal["tcp", "udp"] = "tcp"
+    loop: bool = Field(default=True, description="A file starts over at its end.")
+
+
+class StreamChange(Document):
+    """What is to be different; the stream starts over with it."""
+
+    source: Source | None = None
+    transport: Literal["tcp", "udp"] | None = None
+    loop: bool | None = None
+
+
+class EventDocument(Document):
+    """Something worth telling."""
+
+    id: str
+    kind: EventKind
+    stream: str
+    epoch: int
+    track: int | None
+    at: datetime
+    time: float | None = Field(description="Media seconds within the epoch.")
+    score: Share | None
+    share: Share | None
+    model: str
+    engine: str
+    detail: str
+    snapshot: str | None = Field(description="URL of the picture, if one is kept.")
+
+
+class EventsDocument(Document):
+    """Events, newest first."""
+
+    events: list[EventDocument]
+    next: str | None = Field(description="Cursor of the next page; null on the last one.")
+
+
+class EventQuery(Document):
+    """Which events."""
+
+    stream: StreamName | None = None
+    kind: EventKind | None = None
+    since: AwareDatetime | None = Field(default=None, description="Not older than this.")
+    until: AwareDatetime | None = Field(default=None, description="Older than this.")
+    limit: Annotated[int, Field(ge=1, le=500)] = 100
+    cursor: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class SnapshotQuery(Document):
+    """How the picture looks."""
+
+    mask: Annotated[int, Field(ge=0, le=1)] = Field(default=0, description="1: with masks, boxes and verdicts.")
+
+
+class PlayQuery(Document):
+    """How the video looks."""
+
+    overlay: Literal["live", "exact", "none"] = Field(
+        default="live",
+        description="live: the newest masks, no delay; exact: each picture with its own masks; none: as received.",
+    )
+
+
+class EngineDocument(Document):
+    """An inference engine."""
+
+    name: str
+    available: bool
+    in_use: bool
+    reason: str
+
+
+class EnginesDocument(Document):
+    """What can judge here, and what does."""
+
+    model: str = Field(description="The detector in use, with its hash.")
+    engine: str = Field(description="The engine in use, with its hash.")
+    models: list[str]
+    engines: list[EngineDocument] = Field(description="Best first.")
+
+
+class IceServerDocument(Document):
+    """As RTCIceServer of WebRTC."""
+
+    urls: list[str]
+    username: str | None = None
+    credential: str | None = None
+
+
+class IceServersDocument(Document):
+    """What to hand to RTCPeerConnection."""
+
+    ice_servers: list[IceServerDocument]
+
+
+class HealthDocument(Document):
+    """Whether the server lives, and takes work."""
+
+    status: Literal["ok", "starting", "draining"]
+
+
+class FaceMessage(Document):
+    """One face of one frame."""
+
+    track: int
+    box: tuple[float, float, float, float] = Field(description="x0, y0, x1, y1 as shares of the picture's size.")
+    verdict: Verdict = Field(description="Of this frame.")
+    reason: str | None
+    score: Share | None
+    state: Verdict = Field(description="The track's voted verdict.")
+    share: Share | None
+
+
+class VerdictMessage(Document):
+    """What is said of one frame; sent over the data channel and as `verdict` of the event stream."""
+
+    type: Literal["verdict"] = "verdict"
+    stream: StreamName
+    epoch: int
+    frame: int
+    time: float = Field(description="Media seconds.")
+    latency_ms: float = Field(description="From the frame's arrival to its verdict.")
+    state: Verdict = Field(description="The stream's voted verdict.")
+    share: Share | None = Field(description="Fake frames in the window of the worst track.")
+    faces: list[FaceMessage]
+
+
+def dump(document: BaseModel) -> dict[str, Any]:
+    """The document as plain JSON values."""
+    return document.model_dump(mode="json")

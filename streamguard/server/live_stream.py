@@ -1,0 +1,329 @@
+"""One stream of the server: its source judged, and everything about it handed to its readers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import Executor
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, Protocol
+
+import structlog
+
+from streamguard.errors import StreamguardError
+from streamguard.media import Down, SourceItem, Up
+from streamguard.media.live_encoder import LiveCodec
+from streamguard.media.packet_fanout import PacketTrack
+from streamguard.pipeline.guard import Guard, WatchOptions
+from streamguard.pipeline.stream import Counts, FrameReport, StreamPipeline
+from streamguard.pipeline.tap import Tap
+from streamguard.server.documents import (
+    LatencyDocument,
+    RatesDocument,
+    State,
+    StreamDocument,
+    TotalsDocument,
+)
+from streamguard.server.event_log import EventLog
+from streamguard.server.messages import track_documents, verdict_message
+from streamguard.server.meter import StreamMeter
+from streamguard.server.overlay_feed import OVERLAYS, Overlay, OverlayFeed
+from streamguard.server.readers import Readers
+from streamguard.server.snapshots import snapshot
+from streamguard.types import Event, EventKind, Frame, Verdict
+
+log = structlog.get_logger("streamguard.stream")
+_TICK = 1.0
+_MOST_BUFFERED = 64 * 1024
+
+
+class VerdictChannel(Protocol):
+    """Where verdict messages go: a WebRTC data channel."""
+
+    @property
+    def readyState(self) -> str:  # noqa: N802 - as WebRTC names it
+        """`connecting`, `open`, `closing` or `closed`."""
+        ...
+
+    @property
+    def bufferedAmount(self) -> int:  # noqa: N802
+        """Bytes not sent yet."""
+        ...
+
+    def send(self, data: str) -> None:
+        """Queue a message."""
+        ...
+
+
+@dataclass(slots=True)
+class Transport:
+    """How a publisher's connection does, where there is one: bits per second / 1000, and the share of packets lost."""
+
+    bitrate_kbps: float | None = None
+    packet_loss: float | None = None
+
+
+class LiveStream:
+    """Judges one source until it ends or the stream is closed.
+
+    Args:
+        name: unique on this server.
+        kind: sent to us, or fetched by us.
+        source: where it is fetched from, without secrets.
+        items: frames and connection changes.
+        guard: judges.
+        events: where events are kept.
+        executor: threads for painting, encoding and pictures.
+        owner: who published it, as the tokens name him; None for nobody in particular.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        kind: Literal["published", "pulled"],
+        source: str | None,
+        items: AsyncGenerator[SourceItem, None],
+        guard: Guard,
+        events: EventLog,
+        executor: Executor,
+        owner: str | None = None,
+    ) -> None:
+        self.name, self.kind, self.source, self.owner = name, kind, source, owner
+        self._items, self._guard, self._events, self._executor = items, guard, events, executor
+        self._state: State = "starting"
+        self._detail = ""
+        self._size = (0, 0)
+        self._since = datetime.now(UTC)
+        self._tap: Tap | None = None
+        self._pipeline: StreamPipeline | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._unpictured: list[Event] = []
+        threshold = guard.spec.threshold
+        self._feeds = {mode: OverlayFeed(name, mode, threshold, executor) for mode in OVERLAYS}
+        self._channels: set[VerdictChannel] = set()
+        self._over: set[Callable[[], None]] = set()
+        self.probe: Callable[[], Awaitable[Transport]] | None = None
+        """Asked every second how the publisher's connection does."""
+        self.readers = Readers()
+        self.meter = StreamMeter()
+        self.transport = Transport()
+        self.newest: FrameReport | None = None
+        """The newest judged frame."""
+        self.channel_drops = 0
+        """Verdict messages not sent because a data channel was backed up."""
+
+    @property
+    def state(self) -> State:
+        """`ended` and `failed` are final."""
+        return self._state
+
+    @property
+    def over(self) -> bool:
+        """Whether no picture will come any more."""
+        return self._state in {"ended", "failed"}
+
+    @property
+    def feeds(self) -> dict[Overlay, OverlayFeed]:
+        """The viewers' pictures, by overlay mode."""
+        return self._feeds
+
+    @property
+    def stage_seconds(self) -> dict[str, float]:
+        """CPU seconds by stage: those of judging, overlay and encode."""
+        spent = dict(self._pipeline.cpu_seconds) if self._pipeline else {}
+        for feed in self._feeds.values():
+            for stage, seconds in feed.cpu_seconds.items():
+                spent[stage] = spent.get(stage, 0.0) + seconds
+        return spent
+
+    @property
+    def counts(self) -> Counts:
+        """Frames until now."""
+        if self._tap is None:
+            return Counts()
+        return Counts(self._tap.received, self._pipeline.frames if self._pipeline else 0, self._tap.dropped)
+
+    @property
+    def verdict(self) -> Verdict:
+        """What is said of the stream now."""
+        return self.newest.state.state if self.newest is not None and self._state == "up" else Verdict.UNKNOWN
+
+    def start(self) -> None:
+        """Begin judging."""
+        self._task = asyncio.create_task(self._run(), name=f"stream {self.name}")
+
+    async def aclose(self) -> None:
+        """Stop judging; readers, viewers and data channels are told. Safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._items.aclose()
+        self._close_down()
+        for feed in self._feeds.values():
+            await feed.aclose()
+        self._channels.clear()
+
+    def when_over(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back once no picture will come any more; calling what is returned takes that back."""
+        self._over.add(callback)
+        return lambda: self._over.discard(callback)
+
+    def join(self, overlay: Overlay, codec: LiveCodec) -> PacketTrack:
+        """A new viewer's track."""
+        return self._feeds[overlay].join(codec)
+
+    def add_channel(self, channel: VerdictChannel) -> None:
+        """Send every verdict to this data channel, as long as it is open."""
+        self._channels.add(channel)
+
+    def drop_channel(self, channel: VerdictChannel) -> None:
+        """Send it no more. A no-op when it is not known."""
+        self._channels.discard(channel)
+
+    async def picture(self, *, mask: bool) -> bytes | None:
+        """The newest judged frame as JPEG; None before the first."""
+        if self.newest is None:
+            return None
+        return await self._jpeg(self.newest, mask=mask)
+
+    def document(self) -> StreamDocument:
+        """How the stream does."""
+        received, judged, dropped = self.meter.rates()
+        latency, totals = self.meter.percentiles(), self.counts
+        return StreamDocument(
+            name=self.name,
+            kind=self.kind,
+            source=self.source,
+            state=self._state,
+            detail=self._detail,
+            verdict=self.verdict,
+            width=self._size[0],
+            height=self._size[1],
+            viewers=sum(feed.viewers for feed in self._feeds.values()),
+            rates=RatesDocument(received=round(received, 2), judged=round(judged, 2), dropped=round(dropped, 2)),
+            totals=TotalsDocument(received=totals.received, judged=totals.judged, dropped=totals.dropped),
+            latency_ms=LatencyDocument(p50=round(latency[0] * 1e3, 1), p95=round(latency[1] * 1e3, 1))
+            if latency
+            else None,
+            bitrate_kbps=self.transport.bitrate_kbps,
+            packet_loss=self.transport.packet_loss,
+            tracks=track_documents(self.newest if self._state == "up" else None),
+            since=self._since,
+        )
+
+    async def _run(self) -> None:
+        ticker = asyncio.create_task(self._tick(), name=f"meter of {self.name}")
+        try:
+            async with Tap(self._watched(), self._frame) as tap:
+                self._tap = tap
+                self._pipeline = self._guard.pipeline(tap, self.name, WatchOptions())
+                async with aclosing(self._pipeline.run()) as items:
+                    async for item in items:
+                        if isinstance(item, Event):
+                            self._event(item)
+                        else:
+                            await self._report(item)
+            self._become("ended", "the source ended")
+        except StreamguardError as error:
+            self._become("failed", str(error))
+        except Exception:
+            log.exception("stream failed", stream=self.name)
+            self._become("failed", "an error inside the server; see its log")
+        finally:
+            ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+            self._close_down()
+
+    def _close_down(self) -> None:
+        if not self.over:
+            self._become("ended", "the stream was closed")
+        for reader in self.readers:
+            reader.end()
+        for callback in tuple(self._over):
+            callback()
+        self._over.clear()
+
+    async def _watched(self) -> AsyncGenerator[SourceItem, None]:
+        async for item in self._items:
+            if isinstance(item, Up):
+                self._size = (item.width, item.height)
+                self._become("up", "")
+            elif isinstance(item, Down):
+                self._become("down" if item.attempt == 1 or self._state != "starting" else "starting", str(item.error))
+            yield item
+
+    def _become(self, state: State, detail: str) -> None:
+        if (state, detail) != (self._state, self._detail):
+            self._state, self._detail = state, detail
+            log.info("stream state", stream=self.name, state=state, detail=detail)
+
+    def _frame(self, frame: Frame) -> None:
+        self._size = (frame.image.width, frame.image.height)
+        for feed in self._feeds.values():
+            feed.frame(frame)
+
+    def _event(self, event: Event) -> None:
+        self._events.add(event)
+        log.info(
+            "event",
+            id=event.id,
+            kind=event.kind.value,
+            stream=event.stream,
+            track=event.track,
+            share=event.share,
+            detail=event.detail,
+        )
+        if event.kind is EventKind.FAKE_OPENED:
+            # Its frame's report follows at once; the alert goes out with its picture.
+            self._unpictured.append(event)
+        else:
+            self._alert(event)
+
+    def _alert(self, event: Event) -> None:
+        for reader in self.readers:
+            reader.put_alert(event)
+
+    async def _report(self, report: FrameReport) -> None:
+        latency = time.monotonic() - report.frame.arrived
+        self.newest = report
+        self.meter.judged(latency)
+        for feed in self._feeds.values():
+            feed.report(report)
+        if self._channels or len(self.readers):
+            message = verdict_message(self.name, report, latency).model_dump_json()
+            for reader in self.readers:
+                reader.put_verdict(message)
+            for channel in tuple(self._channels):
+                self._send(channel, message)
+        if self._unpictured:
+            jpeg = await self._jpeg(report, mask=True)
+            for event in self._unpictured:
+                self._events.keep_picture(event.id, jpeg)
+                self._alert(event)
+            self._unpictured.clear()
+
+    def _send(self, channel: VerdictChannel, message: str) -> None:
+        if channel.readyState == "closed":
+            self._channels.discard(channel)
+        elif channel.readyState == "open":
+            if channel.bufferedAmount > _MOST_BUFFERED:
+                self.channel_drops += 1
+            else:
+                channel.send(message)
+
+    async def _jpeg(self, report: FrameReport, *, mask: bool) -> bytes:
+        loop, threshold = asyncio.get_running_loop(), self._guard.spec.threshold
+        return await loop.run_in_executor(self._executor, lambda: snapshot(report, threshold, mask=mask))
+
+    async def _tick(self) -> None:
+        while True:
+            self.meter.mark(self.counts)
+            if self.probe is not None:
+                self.transport = await self.probe()
+            await asyncio.sleep(_TICK)

@@ -1,0 +1,150 @@
+"""Prometheus metrics, read from what the server counts anyway. Names: docs of `Metrics`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
+from prometheus_client.metrics_core import Metric
+
+from streamguard.server.event_log import EventLog
+from streamguard.server.hub import Hub
+from streamguard.server.live_stream import LiveStream
+from streamguard.server.meter import BUCKETS
+from streamguard.server.sessions import SessionBook
+from streamguard.types import EventKind
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_STATES = ("starting", "up", "down", "ended", "failed")
+
+
+class Metrics:
+    """All metrics of one server, `streamguard_` first, base units, no face's number as a label.
+
+    Args:
+        hub, book, events: what is counted.
+        requests: HTTP requests by (method, status).
+        version: of the program.
+    """
+
+    def __init__(
+        self, hub: Hub, book: SessionBook, events: EventLog, requests: Counter[tuple[str, int]], version: str
+    ) -> None:
+        self._hub, self._book, self._events = hub, book, events
+        self._requests, self._version = requests, version
+        self._registry = CollectorRegistry()
+        self._registry.register(self)
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self._registry)
+
+    def describe(self) -> list[Metric]:
+        """Nothing is collected when the registry is made."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        """The present values."""
+        guard = self._hub.guard
+        yield InfoMetricFamily(
+            "streamguard_build",
+            "What runs.",
+            {"version": self._version, "model": guard.model_label, "engine": guard.engine_label},
+        )
+        streams = self._hub.streams()
+        yield from _frames(streams)
+        yield _latency(streams)
+        yield from _viewers(streams)
+        yield from self._engine(streams)
+        sessions = GaugeMetricFamily("streamguard_sessions", "WebRTC sessions open.", labels=["kind"])
+        sessions.add_metric(["whip"], self._book.count("whip"))
+        sessions.add_metric(["whep"], self._book.count("whep"))
+        yield sessions
+        yield CounterMetricFamily("streamguard_sessions_opened", "WebRTC sessions made.", self._book.opened)
+        events = CounterMetricFamily("streamguard_events", "Events, by kind.", labels=["kind"])
+        for kind in EventKind:
+            events.add_metric([kind.value], self._events.counts[kind])
+        yield events
+        requests = CounterMetricFamily("streamguard_http_requests", "Answered requests.", labels=["method", "status"])
+        for (method, status), count in sorted(self._requests.items()):
+            requests.add_metric([method, str(status)], count)
+        yield requests
+
+    def _engine(self, streams: list[LiveStream]) -> Iterator[Metric]:
+        batcher = self._hub.guard.batcher
+        stats = batcher.stats()
+        yield CounterMetricFamily("streamguard_batches", "Batches given to the engine.", stats.batches)
+        yield CounterMetricFamily("streamguard_batches_failed", "Batches that failed.", stats.failed)
+        yield CounterMetricFamily("streamguard_crops", "Crops in those batches.", stats.crops)
+        sizes = HistogramMetricFamily("streamguard_batch_size", "Crops per batch.", labels=[])
+        sizes.add_metric([], _cumulated(range(1, len(stats.sizes) + 1), (*stats.sizes, 0)), stats.crops)
+        yield sizes
+        yield CounterMetricFamily("streamguard_engine_busy_seconds", "Time the engine was judging.", stats.busy_seconds)
+        depth = GaugeMetricFamily("streamguard_queue_depth", "Crops waiting or being judged.", labels=["stream"])
+        spent = CounterMetricFamily("streamguard_stage_seconds", "CPU time by stage.", labels=["stream", "stage"])
+        for stream in streams:
+            depth.add_metric([stream.name], batcher.in_flight(stream.name))
+            for stage, seconds in sorted(stream.stage_seconds.items()):
+                spent.add_metric([stream.name, stage], seconds)
+        yield depth
+        yield spent
+
+
+def _frames(streams: list[LiveStream]) -> Iterator[Metric]:
+    received = CounterMetricFamily("streamguard_frames_received", "Frames from the source.", labels=["stream"])
+    judged = CounterMetricFamily("streamguard_frames_judged", "Frames with a verdict.", labels=["stream"])
+    dropped = CounterMetricFamily("streamguard_frames_dropped", "Frames never judged.", labels=["stream"])
+    state = GaugeMetricFamily("streamguard_stream_state", "1 for the present state.", labels=["stream", "state"])
+    fake = GaugeMetricFamily("streamguard_stream_fake", "1 while a face is held for fake.", labels=["stream"])
+    bitrate = GaugeMetricFamily("streamguard_publisher_bits_per_second", "Received bits.", labels=["stream"])
+    loss = GaugeMetricFamily("streamguard_publisher_packet_loss_ratio", "Share of packets lost.", labels=["stream"])
+    for stream in streams:
+        document = stream.document()
+        received.add_metric([stream.name], document.totals.received)
+        judged.add_metric([stream.name], document.totals.judged)
+        dropped.add_metric([stream.name], document.totals.dropped)
+        for each in _STATES:
+            state.add_metric([stream.name, each], float(document.state == each))
+        fake.add_metric([stream.name], float(document.verdict == "FAKE"))
+        if document.bitrate_kbps is not None:
+            bitrate.add_metric([stream.name], document.bitrate_kbps * 1000)
+        if document.packet_loss is not None:
+            loss.add_metric([stream.name], document.packet_loss)
+    yield from (received, judged, dropped, state, fake, bitrate, loss)
+
+
+def _latency(streams: list[LiveStream]) -> Metric:
+    latency = HistogramMetricFamily(
+        "streamguard_verdict_latency_seconds", "From a frame's arrival to its verdict.", labels=["stream"]
+    )
+    for stream in streams:
+        latency.add_metric([stream.name], _cumulated(BUCKETS, stream.meter.buckets), stream.meter.latency_sum)
+    return latency
+
+
+def _cumulated(limits: Iterable[float], counts: Iterable[int]) -> list[tuple[str, float]]:
+    """Prometheus' buckets: each holds those below it, too; the last one has no limit."""
+    total, buckets = 0, []
+    for limit, count in zip((*(f"{each:g}" for each in limits), "+Inf"), counts, strict=True):
+        total += count
+        buckets.append((limit, float(total)))
+    return buckets
+
+
+def _viewers(streams: list[LiveStream]) -> Iterator[Metric]:
+    labels = ["stream", "overlay"]
+    viewers = GaugeMetricFamily("streamguard_viewers", "Viewers.", labels=labels)
+    pictures = CounterMetricFamily("streamguard_pictures_encoded", "Pictures encoded for viewers.", labels=labels)
+    lost = CounterMetricFamily("streamguard_pictures_dropped", "Pictures not encoded in time.", labels=labels)
+    channel = CounterMetricFamily(
+        "streamguard_verdicts_dropped", "Verdict messages that a slow data channel lost.", labels=["stream"]
+    )
+    for stream in streams:
+        channel.add_metric([stream.name], stream.channel_drops)
+        for mode, feed in stream.feeds.items():
+            viewers.add_metric([stream.name, mode], feed.viewers)
+            pictures.add_metric([stream.name, mode], feed.pictures)
+            lost.add_metric([stream.name, mode], feed.dropped)
+    yield from (viewers, pictures, lost, channel)

@@ -1,0 +1,171 @@
+import { isAbort, Trouble, troubleOf } from "./trouble.js";
+
+/** @import { Stream, StreamEvent } from "./types.js" */
+
+const TOKEN_KEY = "streamguard.token";
+const PATIENCE = 10_000;
+
+/**
+ * The server, seen from the page.
+ *
+ * Events: "gone" and "back" when the server stops or begins again to answer; "retry" when those who wait for it should
+ * try at once.
+ */
+export class Client extends EventTarget {
+  /** @param {(wrong: boolean) => Promise<string | null>} askToken asks for a token, after a wrong one or not; null: none */
+  constructor(askToken) {
+    super();
+    this._askToken = askToken;
+    /** @type {Promise<string | null> | null} */
+    this._asking = null;
+    /** @type {Promise<RTCIceServer[]> | undefined} */
+    this._iceServers = undefined;
+    this._refused = false;
+    this.reachable = true;
+    this._token = sessionStorage.getItem(TOKEN_KEY);
+  }
+
+  /** @returns {Promise<Stream[]>} */
+  async streams() {
+    return (await this._json("api/v1/streams")).streams;
+  }
+
+  /**
+   * @param {string} name
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Stream>}
+   */
+  async stream(name, signal) {
+    return this._json(`api/v1/streams/${encodeURIComponent(name)}`, { signal });
+  }
+
+  /**
+   * @param {{source: string, name?: string}} wanted
+   * @returns {Promise<Stream>}
+   */
+  async watch(wanted) {
+    const body = JSON.stringify(wanted);
+    return this._json("api/v1/streams", { method: "POST", body, headers: { "Content-Type": "application/json" } });
+  }
+
+  /** @param {string} name */
+  async remove(name) {
+    await this.fetch(`api/v1/streams/${encodeURIComponent(name)}`, { method: "DELETE" });
+  }
+
+  /**
+   * @param {Record<string, string>} filter
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<StreamEvent[]>} newest first
+   */
+  async events(filter, signal) {
+    return (await this._json(`api/v1/events?${new URLSearchParams(filter)}`, { signal })).events;
+  }
+
+  /** @returns {Promise<RTCIceServer[]>} */
+  async iceServers() {
+    this._iceServers ??= this._json("api/v1/ice-servers").then((answer) => answer.ice_servers);
+    try {
+      return await this._iceServers;
+    } catch (error) {
+      this._iceServers = undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * @param {string} path
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<Blob>}
+   */
+  async blob(path, signal) {
+    return (await this.fetch(path, { signal })).blob();
+  }
+
+  /**
+   * A request with the token, in its header and never in the address. Asks for a token where the server wants one.
+   *
+   * @param {string} path relative to the page
+   * @param {RequestInit & {patience?: number}} [init] `patience`: milliseconds to wait for the answer's head
+   * @returns {Promise<Response>} one with a status of 2xx
+   * @throws {Trouble}
+   */
+  async fetch(path, init = {}) {
+    let response = await this._send(path, init);
+    if (response.status === 401 && (await this._newToken())) response = await this._send(path, init);
+    if (!response.ok) throw await troubleOf(response);
+    return response;
+  }
+
+  /** Tells everybody who waits for the server to try now. */
+  retryNow() {
+    this._refused = false;
+    this.dispatchEvent(new Event("retry"));
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit} [init]
+   * @returns {Promise<any>}
+   */
+  async _json(path, init) {
+    return (await this.fetch(path, init)).json();
+  }
+
+  /**
+   * @param {string} path
+   * @param {RequestInit & {patience?: number}} init
+   * @returns {Promise<Response>}
+   */
+  async _send(path, { patience = PATIENCE, signal, ...init }) {
+    const headers = new Headers(init.headers);
+    if (this._token) headers.set("Authorization", `Bearer ${this._token}`);
+    const late = new AbortController();
+    const giveUp = () => late.abort();
+    const timer = setTimeout(giveUp, patience);
+    signal?.addEventListener("abort", giveUp);
+    if (signal?.aborted) giveUp();
+    try {
+      const response = await fetch(new URL(path, document.baseURI), { ...init, headers, signal: late.signal });
+      this._answered(true);
+      return response;
+    } catch (error) {
+      if (isAbort(error) && signal?.aborted) throw error;
+      this._answered(false);
+      throw new Trouble(
+        "The streamguard server does not answer.",
+        "Check that it is running and that you are online.",
+        {
+          retry: true,
+        },
+      );
+    } finally {
+      // The body of a stream of events goes on: only the signal of the caller ends it, not the clock.
+      clearTimeout(timer);
+    }
+  }
+
+  /** @param {boolean} reachable */
+  _answered(reachable) {
+    if (reachable === this.reachable) return;
+    this.reachable = reachable;
+    this.dispatchEvent(new Event(reachable ? "back" : "gone"));
+  }
+
+  /** @returns {Promise<boolean>} whether there is a new token to try */
+  async _newToken() {
+    // Who refused once is asked again only after they did something.
+    if (this._refused) return false;
+    this._asking ??= this._askToken(this._token !== null).finally(() => {
+      this._asking = null;
+    });
+    const token = await this._asking;
+    if (!token) {
+      this._refused = true;
+      return false;
+    }
+    this._token = token;
+    sessionStorage.setItem(TOKEN_KEY, token);
+    return true;
+  }
+}

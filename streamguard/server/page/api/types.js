@@ -1,0 +1,64 @@
+/**
+ * The values of the HTTP interface, as its OpenAPI document describes them.
+ *
+ * @typedef {"REAL" | "FAKE" | "UNKNOWN"} Verdict
+ *
+ * @typedef {object} Track one person's face, followed through the stream
+ * @property {number} track stable id, from 1
+ * @property {Verdict} state the voted verdict
+ * @property {string | null} reason why it is not judged
+ * @property {number | null} score calibrated fake probability, 0..1
+ * @property {number | null} share fake frames among the judged ones of the vote's window, 0..1
+ *
+ * @typedef {object} Stream
+ * @property {string} name
+ * @property {"published" | "pulled"} kind
+ * @property {string | null} source where it is pulled from, without secrets
+ * @property {"starting" | "up" | "down" | "ended" | "failed"} state
+ * @property {string} detail
+ * @property {Verdict} verdict
+ * @property {number | null} width
+ * @property {number | null} height
+ * @property {number} viewers
+ * @property {{received: number, judged: number, dropped: number}} rates frames per second
+ * @property {{received: number, judged: number, dropped: number}} totals frames
+ * @property {{p50: number | null, p95: number | null} | null} latency_ms arrival to verdict
+ * @property {number | null} [bitrate_kbps]
+ * @property {number | null} [packet_loss] 0..1
+ * @property {Track[]} tracks
+ * @property {string | null} since RFC 3339
+ *
+ * @typedef {object} FaceMessage a face in one judged frame
+ * @property {number} track
+ * @property {[number, number, number, number]} box x0, y0, x1, y1 in 0..1 of the picture
+ * @property {Verdict} verdict of this frame
+ * @property {string | null} reason
+ * @property {number | null} score 0..1
+ * @property {Verdict} state the track's voted verdict
+ * @property {number | null} share 0..1
+ *
+ * @typedef {object} VerdictMessage what one judged frame says
+ * @property {"verdict"} type
+ * @property {string} stream
+ * @property {number} epoch
+ * @property {number} frame
+ * @property {number} time media seconds
+ * @property {number} latency_ms
+ * @property {Verdict} state the stream's voted verdict
+ * @property {number | null} share of the worst track, 0..1
+ * @property {FaceMessage[]} faces
+ *
+ * @typedef {object} StreamEvent
+ * @property {string} id
+ * @property {"fake.opened" | "fake.updated" | "fake.closed" | "stream.up" | "stream.down" | "stream.degraded"} kind
+ * @property {string} stream
+ * @property {number | null} track
+ * @property {string} at UTC, RFC 3339
+ * @property {number | null} time media seconds
+ * @property {number | null} score 0..1
+ * @property {number | null} share 0..1
+ * @property {string} detail
+ * @property {string | null} snapshot address of the picture kept with it
+ */
+
+export {};

@@ -1,0 +1,93 @@
+import { h, icon } from "./dom.js";
+import { clock, percent } from "./wording.js";
+
+/** @import { StreamEvent } from "../api/types.js" */
+
+const MOST = 3;
+const REMEMBERED = 500;
+const WARNING = "M12 3.5 22 20.5H2ZM12 10v5M12 17.6v.4";
+
+/**
+ * The banners on top of every view: one for each stream in which a face began to look fake, until it is dismissed.
+ */
+export class AlertBanner {
+  /**
+   * @param {HTMLElement} place with role=alert
+   * @param {() => void} onAlert told once for each alert, to make it heard
+   */
+  constructor(place, onAlert) {
+    this._place = place;
+    this._onAlert = onAlert;
+    /** @type {Set<string>} */
+    this._seen = new Set();
+    /** @type {Map<string, HTMLElement>} */
+    this._shown = new Map();
+    /** @type {string | null} */
+    this._after = null;
+  }
+
+  /**
+   * What was before the page was opened is history, not news. Ids are ULIDs, in the order of the server's clock.
+   *
+   * @param {string} newest id of the newest event there is at the first call; later calls change nothing
+   */
+  begin(newest) {
+    this._after ??= newest;
+  }
+
+  /** @param {StreamEvent} event of any kind, in any order, any number of times */
+  take(event) {
+    if (this._seen.has(event.id)) return;
+    this._seen.add(event.id);
+    if (this._seen.size > REMEMBERED) this._seen.delete(/** @type {string} */ (this._seen.values().next().value));
+    if (event.kind === "fake.opened" && event.id > (this._after ?? "")) this._open(event);
+    else if (event.kind === "fake.closed") this._close(event);
+  }
+
+  /** Who already looks at a stream needs no way to it. */
+  placed() {
+    for (const link of this._place.querySelectorAll("a")) link.hidden = link.hash === location.hash;
+  }
+
+  /** @param {StreamEvent} event */
+  _open(event) {
+    this._shown.get(event.stream)?.remove();
+    const banner = h(
+      "div",
+      { class: "banner", "data-event": event.id },
+      icon(WARNING, "icon banner-sign"),
+      h(
+        "p",
+        {},
+        h("strong", {}, `A face in ${event.stream} looks fake`),
+        h(
+          "span",
+          { class: "banner-more" },
+          `In ${percent(event.share)} of the recent judged frames, since ${clock(event.at)}. An automated estimate that may be wrong.`,
+        ),
+      ),
+      h("a", { class: "banner-action", href: `#/stream/${encodeURIComponent(event.stream)}` }, "Look"),
+      h("button", { type: "button", class: "banner-action", onclick: () => this._dismiss(event.stream) }, "Dismiss"),
+    );
+    this._shown.set(event.stream, banner);
+    this._place.prepend(banner);
+    for (const [stream] of [...this._shown].slice(0, -MOST)) this._dismiss(stream);
+    this.placed();
+    this._onAlert();
+  }
+
+  /** @param {StreamEvent} event */
+  _close(event) {
+    const banner = this._shown.get(event.stream);
+    if (!banner || banner.dataset.over) return;
+    banner.dataset.over = "yes";
+    const more = banner.querySelector(".banner-more");
+    if (more) more.textContent = `It no longer does since ${clock(event.at)}. An automated estimate that may be wrong.`;
+  }
+
+  /** @param {string} stream */
+  _dismiss(stream) {
+    this._shown.get(stream)?.remove();
+    this._shown.delete(stream);
+  }
+}

@@ -1,0 +1,43 @@
+import { h, icon } from "./dom.js";
+import { STATE_WORD } from "./wording.js";
+
+/** @import { Verdict } from "../api/types.js" */
+
+/** The signs of the painted overlay, so that colour is never the only carrier. @type {Record<Verdict, string>} */
+const SIGN = {
+  FAKE: "M12 5v9M12 18.5v.5",
+  REAL: "M12 6.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11",
+  UNKNOWN: "M8.5 9a3.5 3.5 0 1 1 5.2 3.05C12.4 12.8 12 13.4 12 14.5M12 18.5v.5",
+};
+
+/**
+ * REAL, FAKE or NOT JUDGED, with its sign.
+ *
+ * @param {Verdict} state
+ * @returns {HTMLElement}
+ */
+export function stateChip(state) {
+  return h("span", { class: "chip", "data-state": state }, icon(SIGN[state], "sign"), STATE_WORD[state]);
+}
+
+/**
+ * The sign alone, large.
+ *
+ * @param {Verdict} state
+ * @returns {SVGSVGElement}
+ */
+export function stateSign(state) {
+  return icon(SIGN[state], "sign verdict-sign");
+}
+
+/**
+ * Shows a state in a place of its own, touched only when it changes.
+ *
+ * @param {HTMLElement} place
+ * @param {Verdict} state
+ */
+export function showState(place, state) {
+  if (place.dataset.state === state) return;
+  place.dataset.state = state;
+  place.replaceChildren(stateChip(state));
+}

@@ -1,0 +1,200 @@
+import { asTrouble } from "../api/trouble.js";
+import { h, icon } from "../parts/dom.js";
+import { troubleBox } from "../parts/notice.js";
+import { canShare } from "../webrtc/capture.js";
+import { Wall } from "./wall.js";
+
+/** @import { Client } from "../api/client.js" */
+/** @import { Stream } from "../api/types.js" */
+
+const CAMERA =
+  "M4 7.5h10.5a1.5 1.5 0 0 1 1.5 1.5v6a1.5 1.5 0 0 1-1.5 1.5H4A1.5 1.5 0 0 1 2.5 15V9A1.5 1.5 0 0 1 4 7.5ZM16 11l5.5-3v8L16 13";
+const CALL =
+  "M3 4.5h18v12H3ZM8.5 20h7M12 16.5V20M9.2 13.5c.3-1.7 1.4-2.6 2.8-2.6s2.5.9 2.8 2.6M12 10.8a1.7 1.7 0 1 0 0-3.4a1.7 1.7 0 0 0 0 3.4";
+const FEED = "M5 18.5v.5M5 12.5a6.5 6.5 0 0 1 6.5 6.5M5 6a13 13 0 0 1 13 13";
+
+/** The start page: three ways in, and the wall of streams. */
+export class HomeView {
+  /**
+   * @param {Client} client
+   * @param {(kind: "camera" | "call") => Promise<void>} publish opens the source and goes to its stream; throws Trouble
+   */
+  constructor(client, publish) {
+    this.title = "streamguard";
+    this._client = client;
+    this._publish = publish;
+    this._wall = new Wall(client);
+    this._empty = h(
+      "p",
+      { class: "none" },
+      "No stream is watched yet. Start one above; it appears here for everybody who uses this server.",
+    );
+    this._streams = h(
+      "section",
+      { class: "streams", "aria-labelledby": "streams-title" },
+      h("div", { class: "section-head" }, h("h2", { id: "streams-title" }, "Streams"), this._fullWall()),
+      this._empty,
+      this._wall.element,
+    );
+    this.element = h("div", { class: "home" }, this._hero(), this._ways(), this._streams);
+  }
+
+  stop() {
+    this._wall.stop();
+  }
+
+  /** @param {Stream[]} streams */
+  show(streams) {
+    this._empty.hidden = streams.length > 0;
+    this._wall.show(streams);
+    this._streams.dataset.filled = String(streams.length > 0);
+  }
+
+  _hero() {
+    return h(
+      "div",
+      { class: "hero" },
+      h("h1", { tabindex: "-1" }, "Is the face in this video real?"),
+      h(
+        "p",
+        { class: "lead" },
+        "streamguard watches live video and paints what looks manipulated onto the face, within seconds.",
+      ),
+    );
+  }
+
+  _ways() {
+    const share = canShare() || !window.isSecureContext;
+    return h(
+      "div",
+      { class: "ways" },
+      this._way(
+        "camera",
+        CAMERA,
+        "Check my camera",
+        "See your own picture come back with every face judged.",
+        h(
+          "button",
+          { class: "primary", type: "button", id: "check-camera", onclick: () => this._start("camera") },
+          "Check my camera",
+        ),
+      ),
+      this._way(
+        "call",
+        CALL,
+        "Guard a call",
+        share
+          ? "Choose the tab or window of your call when the browser asks. Its picture goes to this server only, and the sound is never sent."
+          : "This browser cannot share a tab or window. Open this page on a computer to guard a call.",
+        h(
+          "button",
+          { type: "button", id: "guard-call", disabled: !share, onclick: () => this._start("call") },
+          "Guard a call",
+        ),
+      ),
+      this._way(
+        "feed",
+        FEED,
+        "Watch a feed",
+        "Give the address of a camera or broadcast: RTSP, RTMP, HLS or a file.",
+        this._feed(),
+      ),
+    );
+  }
+
+  /**
+   * @param {string} kind
+   * @param {string} drawing
+   * @param {string} title
+   * @param {string} text
+   * @param {HTMLElement} action
+   */
+  _way(kind, drawing, title, text, action) {
+    const id = `way-${kind}`;
+    return h(
+      "section",
+      { class: "way", "aria-labelledby": id },
+      icon(drawing, "icon way-icon"),
+      h("h2", { id }, title),
+      h("p", {}, text),
+      action,
+      h("div", { class: "said", role: "alert" }),
+    );
+  }
+
+  _feed() {
+    const source = h("input", {
+      id: "feed-source",
+      name: "source",
+      required: true,
+      placeholder: "rtsp://camera.local/live",
+      autocomplete: "off",
+      autocapitalize: "off",
+      spellcheck: "false",
+      inputmode: "url",
+    });
+    const name = h("input", {
+      id: "feed-name",
+      name: "name",
+      placeholder: "front-door",
+      autocomplete: "off",
+      autocapitalize: "off",
+      spellcheck: "false",
+    });
+    const button = h("button", { type: "submit" }, "Watch");
+    const form = h(
+      "form",
+      { class: "feed" },
+      h("div", { class: "field" }, h("label", { for: "feed-source" }, "Address"), source),
+      h(
+        "div",
+        { class: "field" },
+        h("label", { for: "feed-name" }, "Name ", h("span", { class: "optional" }, "optional")),
+        name,
+      ),
+      button,
+    );
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      const wanted = { source: source.value.trim(), ...(name.value.trim() && { name: name.value.trim() }) };
+      void this._busy(button, async () => {
+        const stream = await this._client.watch(wanted);
+        location.hash = `#/stream/${encodeURIComponent(stream.name)}`;
+      });
+    });
+    return form;
+  }
+
+  _fullWall() {
+    const button = h("button", { type: "button", class: "quiet" }, "Full screen");
+    button.hidden = !document.fullscreenEnabled;
+    button.addEventListener("click", () => void this._streams.requestFullscreen());
+    return button;
+  }
+
+  /** @param {"camera" | "call"} kind */
+  _start(kind) {
+    const button = /** @type {HTMLButtonElement} */ (
+      this.element.querySelector(kind === "camera" ? "#check-camera" : "#guard-call")
+    );
+    void this._busy(button, () => this._publish(kind));
+  }
+
+  /**
+   * @param {HTMLButtonElement} button
+   * @param {() => Promise<void>} work
+   */
+  async _busy(button, work) {
+    // Told where the button is, so that it is seen on a phone, too.
+    const said = button.closest(".way")?.querySelector(".said");
+    said?.replaceChildren();
+    button.disabled = true;
+    try {
+      await work();
+    } catch (error) {
+      said?.replaceChildren(troubleBox(asTrouble(error)));
+    } finally {
+      button.disabled = false;
+    }
+  }
+}

@@ -1,0 +1,189 @@
+import { Trouble } from "../api/trouble.js";
+import { h, icon, setText } from "../parts/dom.js";
+import { Snapshot } from "../parts/snapshot.js";
+import { streamWords } from "../parts/wording.js";
+import { Player } from "../webrtc/whep.js";
+
+/** @import { Client } from "../api/client.js" */
+/** @import { Stream, VerdictMessage } from "../api/types.js" */
+/** @import { Overlay } from "../webrtc/whep.js" */
+/** @import { Publisher } from "../webrtc/whip.js" */
+
+const POSTER = 2_000;
+const CORNERS = "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5";
+
+/** @type {[Overlay, string, string][]} */
+const MARKS = [
+  ["live", "Live", "The picture at once; the marks follow the face."],
+  ["exact", "Exact", "A little later, each picture with its own marks."],
+  ["none", "Off", "The picture alone; it is judged all the same."],
+];
+
+/** The picture: the video that comes back, or a sentence that says why there is none. */
+export class Stage {
+  /**
+   * @param {Client} client
+   * @param {string} name
+   * @param {object} options
+   * @param {Publisher | null} options.publisher
+   * @param {(message: VerdictMessage) => void} options.onVerdict
+   */
+  constructor(client, name, { publisher, onVerdict }) {
+    this._client = client;
+    this._name = name;
+    this._publisher = publisher;
+    this._onVerdict = onVerdict;
+    /** @type {Overlay} */
+    this._overlay = "live";
+    /** @type {Player | null} */
+    this._player = null;
+    /** @type {Stream | null} */
+    this._stream = null;
+    /** @type {Trouble | null} */
+    this._failure = null;
+    this._video = h("video", {
+      playsinline: true,
+      muted: true,
+      autoplay: true,
+      disablepictureinpicture: true,
+      "aria-label": `Live picture of ${name} with its marks`,
+    });
+    this._video.muted = true;
+    this._poster = new Snapshot(client, name);
+    this._headline = h("p", { class: "stage-headline" });
+    this._sentence = h("p", { class: "stage-sentence" });
+    this._action = h("a", { class: "button", href: "#/" }, "To the start page");
+    this._message = h("div", { class: "stage-message", role: "status" }, this._headline, this._sentence, this._action);
+    this._frame = h("div", { class: "stage-frame" }, this._poster.element, this._video, this._message);
+    this._stopButton = h(
+      "button",
+      { type: "button", class: "primary", hidden: true, onclick: () => publisher?.stop() },
+      "Stop",
+    );
+    this.element = h("div", { class: "stage" }, this._frame, this._tools());
+    this._changed = () => this._render();
+  }
+
+  /** @returns {RTCPeerConnection | null} */
+  get peer() {
+    return this._player?.peer ?? null;
+  }
+
+  start() {
+    this._publisher?.addEventListener("change", this._changed);
+    this._play();
+    this._timer = setInterval(() => {
+      if (this._player?.phase !== "playing" && !document.hidden) void this._poster.refresh();
+    }, POSTER);
+  }
+
+  stop() {
+    clearInterval(this._timer);
+    this._publisher?.removeEventListener("change", this._changed);
+    this._player?.stop();
+    this._poster.stop();
+  }
+
+  /** @param {Stream} stream */
+  show(stream) {
+    this._stream = stream;
+    // Upright phone pictures keep their form, within what leaves the rest in sight.
+    if (stream.width && stream.height) {
+      this._frame.style.aspectRatio = String(Math.min(2.4, Math.max(0.75, stream.width / stream.height)));
+    }
+    this._failure = null;
+    this._render();
+  }
+
+  /** @param {Trouble} trouble one that does not mend itself */
+  fail(trouble) {
+    this._failure = trouble;
+    clearInterval(this._timer);
+    this._player?.stop();
+    this._poster.element.hidden = true;
+    this._render();
+  }
+
+  _play() {
+    this._player?.stop();
+    this._player = new Player(this._client, this._name, this._video, this._overlay, this._onVerdict);
+    this._player.addEventListener("change", this._changed);
+    void this._player.run();
+    this._render();
+  }
+
+  _render() {
+    const words = this._words();
+    this._frame.dataset.empty = String(Boolean(words));
+    this._message.hidden = !words;
+    this._video.hidden = this._player?.phase !== "playing";
+    this._poster.element.dataset.behind = String(this._video.hidden);
+    this._stopButton.hidden = !this._publisher || ["ended", "failed"].includes(this._publisher.phase);
+    if (!words) return;
+    setText(this._headline, words.headline);
+    setText(this._sentence, words.sentence);
+    this._action.hidden = !words.over;
+  }
+
+  /** @returns {{headline: string, sentence: string, over: boolean} | null} null while the picture plays */
+  _words() {
+    const publisher = this._publisher;
+    if (publisher?.phase === "failed" && publisher.trouble) return over(publisher.trouble);
+    if (publisher?.phase === "ended") {
+      return { headline: "Stopped", sentence: "Nothing is sent any more.", over: true };
+    }
+    if (this._failure) return over(this._failure);
+    const stream = this._stream && streamWords(this._stream);
+    if (stream) return { ...stream, over: this._stream?.state === "ended" || this._stream?.state === "failed" };
+    if (publisher?.phase === "waiting" && publisher.trouble) return again(publisher.trouble);
+    const player = this._player;
+    if (player?.phase === "playing") return null;
+    if (player?.phase === "failed" && player.trouble) return over(player.trouble);
+    if (player?.phase === "waiting" && player.trouble && player.trouble.status !== 404) return again(player.trouble);
+    return { headline: "Connecting", sentence: "The picture appears in a moment.", over: false };
+  }
+
+  _tools() {
+    const full = h(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        "aria-label": "Full screen",
+        title: "Full screen",
+        onclick: () => void this._frame.requestFullscreen(),
+      },
+      icon(CORNERS),
+    );
+    full.hidden = !document.fullscreenEnabled;
+    const marks = MARKS.map(([value, label, why]) => {
+      const input = h("input", { type: "radio", name: "marks", value, checked: value === this._overlay });
+      input.addEventListener("change", () => {
+        this._overlay = value;
+        this._play();
+      });
+      return h("label", { title: why }, input, h("span", {}, label));
+    });
+    return h(
+      "div",
+      { class: "stage-tools" },
+      this._stopButton,
+      h("fieldset", { class: "segments" }, h("legend", {}, "Marks"), ...marks),
+      full,
+    );
+  }
+}
+
+/**
+ * @param {Trouble} trouble
+ */
+function over(trouble) {
+  return { headline: trouble.title, sentence: trouble.remedy, over: true };
+}
+
+/**
+ * @param {Trouble} trouble
+ */
+function again(trouble) {
+  return { headline: "Trying again", sentence: `${trouble.title} ${trouble.remedy}`, over: false };
+}

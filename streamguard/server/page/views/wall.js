@@ -1,0 +1,105 @@
+import { h, setText } from "../parts/dom.js";
+import { Snapshot } from "../parts/snapshot.js";
+import { showState } from "../parts/state_chip.js";
+import { streamWords } from "../parts/wording.js";
+
+/** @import { Client } from "../api/client.js" */
+/** @import { Stream } from "../api/types.js" */
+
+const REFRESH = 2_000;
+
+/** All streams as tiles: a picture refreshed now and then, the name, the state. Only tiles in sight are refreshed. */
+export class Wall {
+  /** @param {Client} client */
+  constructor(client) {
+    this._client = client;
+    this.element = h("ul", { class: "wall" });
+    /** @type {Map<string, Tile>} */
+    this._tiles = new Map();
+    this._sight = new IntersectionObserver((entries) => {
+      for (const entry of entries) {
+        const tile = [...this._tiles.values()].find(({ element }) => element === entry.target);
+        if (tile) tile.inSight = entry.isIntersecting;
+        if (tile?.inSight) void tile.snapshot.refresh();
+      }
+    });
+    this._timer = setInterval(() => this._refresh(), REFRESH);
+  }
+
+  stop() {
+    clearInterval(this._timer);
+    this._sight.disconnect();
+    for (const tile of this._tiles.values()) tile.snapshot.stop();
+  }
+
+  /** @param {Stream[]} streams */
+  show(streams) {
+    const names = new Set(streams.map(({ name }) => name));
+    for (const [name, tile] of this._tiles) {
+      if (names.has(name)) continue;
+      this._sight.unobserve(tile.element);
+      tile.snapshot.stop();
+      tile.element.remove();
+      this._tiles.delete(name);
+    }
+    for (const stream of streams) {
+      let tile = this._tiles.get(stream.name);
+      if (!tile) {
+        tile = new Tile(this._client, stream.name);
+        this._tiles.set(stream.name, tile);
+        this.element.append(tile.element);
+        this._sight.observe(tile.element);
+      }
+      tile.show(stream);
+    }
+  }
+
+  _refresh() {
+    if (document.hidden) return;
+    for (const tile of this._tiles.values()) {
+      if (tile.inSight && tile.up) void tile.snapshot.refresh();
+    }
+  }
+}
+
+class Tile {
+  /**
+   * @param {Client} client
+   * @param {string} name
+   */
+  constructor(client, name) {
+    this.inSight = false;
+    this.up = false;
+    this.snapshot = new Snapshot(client, name);
+    this._chip = h("span", { class: "tile-state" });
+    this._message = h("p", { class: "tile-message" });
+    this._detail = h("p", { class: "tile-detail" });
+    this.element = h(
+      "li",
+      { class: "tile" },
+      h(
+        "a",
+        { href: `#/stream/${encodeURIComponent(name)}` },
+        h("div", { class: "tile-picture" }, this.snapshot.element, this._message),
+        h("div", { class: "tile-words" }, h("h3", {}, name), this._chip, this._detail),
+      ),
+    );
+  }
+
+  /** @param {Stream} stream */
+  show(stream) {
+    this.up = stream.state === "up" || stream.state === "starting";
+    const words = streamWords(stream);
+    const faces = stream.tracks.length;
+    this.element.dataset.state = stream.verdict;
+    this.element.dataset.signal = stream.state;
+    showState(this._chip, stream.verdict);
+    this._chip.hidden = stream.state !== "up";
+    setText(this._message, words?.headline ?? "");
+    setText(
+      this._detail,
+      words?.sentence ??
+        `${faces === 1 ? "1 face" : `${faces} faces`}, ${stream.rates.judged.toFixed(0)} frames/s judged`,
+    );
+  }
+}

@@ -1,0 +1,54 @@
+"""Failed requests, told as `application/problem+json` (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import web
+
+PROBLEM_TYPE = "application/problem+json"
+
+
+class Problem(Exception):
+    """Ends a request with an error answer.
+
+    Args:
+        status: HTTP status code, 400 to 599.
+        kind: a short name, kebab-case; the document's `type` ends with it.
+        detail: what is wrong, one sentence.
+        remedy: what the caller can do, one sentence.
+        headers: further header fields.
+    """
+
+    def __init__(
+        self, status: int, kind: str, detail: str, remedy: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.kind, self.detail, self.remedy = status, kind, detail, remedy
+        self.headers = dict(headers or {})
+
+    def response(self) -> web.Response:
+        """The answer to send."""
+        document = {
+            "type": f"urn:streamguard:problem:{self.kind}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            "remedy": self.remedy,
+        }
+        return web.Response(
+            status=self.status, text=json.dumps(document), content_type=PROBLEM_TYPE, headers=self.headers
+        )
+
+
+def not_found(what: str, name: str, remedy: str = "") -> Problem:
+    """There is no such thing."""
+    return Problem(404, "not-found", f"There is no {what} `{name}`.", remedy)
+
+
+def overloaded(detail: str, retry_after: int = 5) -> Problem:
+    """No more of it now; the caller may come back (RFC 9110, 10.2.3)."""
+    remedy = "Try again later, or raise the limit in the settings."
+    return Problem(503, "overloaded", detail, remedy, {"Retry-After": str(retry_after)})

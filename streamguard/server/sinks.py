@@ -1,0 +1,111 @@
+"""Where events go besides the API: sinks of installed packages, each with a bounded queue of its own.
+
+In the `pyproject.toml` of a plugin::
+
+    [project.entry-points."streamguard.sinks"]
+    mysink = "my_package:MySink"            # settings: sinks = ["mysink"]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache
+from typing import Any, Protocol
+
+import structlog
+
+from streamguard.errors import ConfigError
+from streamguard.plugins import collect
+from streamguard.types import Event
+
+GROUP = "streamguard.sinks"
+log = structlog.get_logger("streamguard.sink")
+_WAITING = 1000
+
+
+class Sink(Protocol):
+    """Takes events, one at a time and in order. An error is logged, and the event is lost to this sink."""
+
+    async def put(self, event: Event) -> None:
+        """Take an event."""
+        ...
+
+    async def aclose(self) -> None:
+        """No more will come."""
+        ...
+
+
+@cache
+def sink_plugins() -> Mapping[str, Callable[[], Sink]]:
+    """How sinks are made, by name.
+
+    Raises:
+        ConfigError: a plugin cannot be loaded, or two have one name.
+    """
+    return collect(GROUP, {}, _callable)
+
+
+def make_sinks(names: Iterable[str]) -> dict[str, Sink]:
+    """The named sinks.
+
+    Raises:
+        ConfigError: there is none of that name, or a plugin cannot be loaded.
+    """
+    known = sink_plugins()
+    made = {}
+    for name in names:
+        if name not in known:
+            raise ConfigError(name, "no sink of that name is installed", "install the package that brings it")
+        made[name] = known[name]()
+    return made
+
+
+class SinkRunner:
+    """Feeds one sink; a slow one loses the oldest events that wait, counted.
+
+    Args:
+        name: for the log.
+        sink: where the events go.
+    """
+
+    def __init__(self, name: str, sink: Sink) -> None:
+        self._name, self._sink = name, sink
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._task = asyncio.create_task(self._run(), name=f"sink {name}")
+        self.dropped = 0
+        """Events lost, by waiting too long or by an error of the sink."""
+
+    def put(self, event: Event) -> None:
+        """Add an event; never waits."""
+        if self._queue.qsize() >= _WAITING:
+            self._queue.get_nowait()
+            self.dropped += 1
+        self._queue.put_nowait(event)
+
+    async def aclose(self, limit: float = 5.0) -> None:
+        """Hand over what waits, for `limit` seconds at the most, and close the sink."""
+        self._queue.put_nowait(None)
+        await asyncio.wait([self._task], timeout=limit)
+        self._task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._task
+        try:
+            await self._sink.aclose()
+        except Exception:
+            log.exception("sink failed to close", sink=self._name)
+
+    async def _run(self) -> None:
+        while (event := await self._queue.get()) is not None:
+            try:
+                await self._sink.put(event)
+            except Exception:
+                self.dropped += 1
+                log.exception("sink failed", sink=self._name, id=event.id)
+
+
+def _callable(loaded: object) -> Any:
+    if not callable(loaded):
+        raise TypeError("it cannot be called")
+    return loaded

@@ -1,0 +1,71 @@
+"""The page's files, health and metrics: what lies beside the API."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from aiohttp import web
+
+from streamguard.server.documents import HealthDocument
+from streamguard.server.hub import Hub
+from streamguard.server.metrics import CONTENT_TYPE, Metrics
+from streamguard.server.operations import Answer, Call, Operation, json_answer
+
+PAGE = Path(__file__).with_name("page")
+
+
+class Site:
+    """The handlers.
+
+    Args:
+        hub: tells whether the server takes work.
+        metrics: the metrics.
+    """
+
+    def __init__(self, hub: Hub, metrics: Metrics) -> None:
+        self._hub, self._metrics = hub, metrics
+
+    def operations(self) -> list[Operation]:
+        """Health and metrics."""
+        health = (Answer(200, "Yes.", HealthDocument),)
+        text = "text/plain"
+        return [
+            Operation("GET", "/health/live", "live", "Whether the process works.", "nothing", self.live, health),
+            Operation(
+                "GET",
+                "/health/ready",
+                "ready",
+                "Whether work is taken.",
+                "nothing",
+                self.ready,
+                (*health, Answer(503, "No.", HealthDocument)),
+            ),
+            Operation(
+                "GET", "/metrics", "metrics", "Prometheus metrics.", "view", self.metrics, (Answer(200, "All.", text),)
+            ),
+        ]
+
+    async def live(self, call: Call[None, None]) -> web.Response:
+        """GET /health/live."""
+        return json_answer(HealthDocument(status="ok"))
+
+    async def ready(self, call: Call[None, None]) -> web.Response:
+        """GET /health/ready."""
+        if self._hub.draining:
+            return json_answer(HealthDocument(status="draining"), 503)
+        return json_answer(HealthDocument(status="ok"))
+
+    async def metrics(self, call: Call[None, None]) -> web.Response:
+        """GET /metrics."""
+        return web.Response(body=self._metrics.text(), headers={"Content-Type": CONTENT_TYPE})
+
+
+async def index(request: web.Request) -> web.StreamResponse:
+    """GET /: the page."""
+    return web.FileResponse(PAGE / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+def add_page(app: web.Application) -> None:
+    """Serve the page and its files."""
+    app.router.add_get("/", index)
+    app.router.add_static("/static/", PAGE, follow_symlinks=False)

@@ -1,0 +1,53 @@
+"""A server of its own for each test, on a free port, with the detector that is exact."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from streamguard.config import ServerSettings
+from streamguard.pipeline.guard import Guard
+from streamguard.server.app import Server, serving
+
+ServeWith = Callable[..., AbstractAsyncContextManager["tuple[Server, aiohttp.ClientSession]"]]
+
+
+@pytest.fixture
+def serve_with(detector: Path) -> ServeWith:
+    """Settings -> a running server and an HTTP client for it."""
+
+    @asynccontextmanager
+    async def serve(**settings: Any) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
+        async with (
+            Guard.open(str(detector), "torch") as guard,
+            serving(ServerSettings(port=0, **settings), guard) as server,
+            aiohttp.ClientSession(server.url) as http,
+        ):
+            yield server, http
+
+    return serve
+
+
+@pytest_asyncio.fixture
+async def running(serve_with: ServeWith) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
+    """A server without tokens, and a client."""
+    async with serve_with() as both:
+        yield both
+
+
+@pytest.fixture
+def server(running: tuple[Server, aiohttp.ClientSession]) -> Server:
+    """The server."""
+    return running[0]
+
+
+@pytest.fixture
+def http(running: tuple[Server, aiohttp.ClientSession]) -> aiohttp.ClientSession:
+    """The client."""
+    return running[1]
