@@ -7,13 +7,17 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
        gstreamer1.0-plugins-ugly postgresql python3-gi
 
-.PHONY: demo test lint format runtime system clean
+.PHONY: demo test test-long lint format runtime system clean
 
 demo: $(VENV)/.installed
 	$(RUN) demo
 
 test: $(VENV)/.dev system lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+# What takes many minutes: 50 kills while 1,000 events flow, on both databases.
+test-long: $(VENV)/.dev system
+	$(BIN)/python -m pytest -m long -s
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -48,6 +50,11 @@ class Place:
         """A data root with pairs, a real video and portraits."""
         return data_root(self.folder / "data")
 
+    def guard_toml(self) -> str:
+        """A small configuration of the server on a free port."""
+        (self.folder / "guard.toml").write_text("port = 0\nmax_streams = 2\n")
+        return "guard.toml"
+
 
 Case = tuple[Callable[[Place], list[str]], set[int]]
 CASES: dict[str, Case] = {
@@ -67,6 +74,10 @@ CASES: dict[str, Case] = {
     "streamguard watch https://server.example/live.m3u8": (lambda p: ["watch", p.hls(), *SHORT], {0}),
     "streamguard watch feed.mp4 --jsonl --seconds 60": (
         lambda p: ["watch", str(p.clip), "--jsonl", "--seconds", "60"],
+        {0},
+    ),
+    "streamguard bench webrtc --seconds 10 --engine openvino": (
+        lambda p: ["bench", "webrtc", "--seconds", "2", "--engine", "openvino"],
         {0},
     ),
     "streamguard doctor": (lambda p: ["doctor"], {0}),
@@ -90,6 +101,14 @@ CASES: dict[str, Case] = {
 }
 
 
+# These run until they are told to stop.
+SERVING: dict[str, Callable[[Place], list[str]]] = {
+    "streamguard serve": lambda p: ["serve", "--port", "0"],
+    "streamguard serve --config guard.toml": lambda p: ["serve", "--config", p.guard_toml()],
+    "streamguard webhook listen": lambda p: ["webhook", "listen", "--port", "0"],
+}
+
+
 def documented() -> list[str]:
     """The program's commands in README's shell blocks, without remarks."""
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
@@ -98,7 +117,7 @@ def documented() -> list[str]:
 
 
 def test_every_command_of_readme_has_a_case_here() -> None:
-    assert set(documented()) == set(CASES)
+    assert set(documented()) == set(CASES) | set(SERVING)
 
 
 @pytest.mark.parametrize("command", CASES)
@@ -114,6 +133,30 @@ def test_command_of_readme_runs(command: str, tmp_path: Path, real: Path) -> Non
     if done.returncode == 3:
         assert done.stderr.startswith("streamguard: ")
         assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", SERVING)
+def test_serving_command_of_readme_listens_and_stops(command: str, tmp_path: Path) -> None:
+    with ExitStack() as stack:
+        line = [sys.executable, "-m", "streamguard", *SERVING[command](Place(tmp_path, tmp_path, stack))]
+        process = stack.enter_context(
+            subprocess.Popen(
+                line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, env=environment()
+            )
+        )
+        stack.callback(process.kill)
+        assert process.stdout is not None
+        said: list[str] = []
+        told = False
+        for each in process.stdout:
+            said.append(each)
+            if not told and (found := re.search(r"https?://[\w.]+:(\d+)", each)):
+                told = True
+                with socket.create_connection(("127.0.0.1", int(found[1])), timeout=20):
+                    process.send_signal(signal.SIGTERM)
+        assert told, "".join(said)
+        assert process.wait(60) in {0, 143}, "".join(said)
+        assert "Traceback" not in "".join(said)
 
 
 def test_readme_names_every_command_and_exit_code() -> None:

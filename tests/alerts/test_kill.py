@@ -110,6 +110,6 @@ async def test_a_few_kills(database_url: str, tmp_path: Path) -> None:
     _check(await run_killed(database_url, tmp_path, faces=10, kills=3, pause=0.02, life=2.0))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 async def test_fifty_kills_while_a_thousand_events_flow(database_url: str, tmp_path: Path) -> None:
     _check(await run_killed(database_url, tmp_path, faces=250, kills=50, pause=0.01, life=2.5))
