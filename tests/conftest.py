@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import os
+import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -25,6 +26,10 @@ LIBRARY_THREADS = {"tqdm_monitor"}
 # A time limit per example fails on a busy machine, not on a wrong result.
 settings.register_profile("no-deadline", deadline=None)
 settings.load_profile("no-deadline")
+
+# A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -66,6 +71,12 @@ async def leaves_no_task(leaves_nothing: None) -> AsyncIterator[None]:
     while left := [task for task in asyncio.all_tasks() - before if task is not mine]:
         assert time.monotonic() < limit, f"tasks left behind: {[task.get_name() for task in left]}"
         await asyncio.sleep(0)
+
+
+@pytest.fixture(autouse=True)
+def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test meets the alerts of another one, or of the person who runs it."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 @pytest.fixture(scope="session")

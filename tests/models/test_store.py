@@ -59,7 +59,9 @@ def test_the_digest_names_spec_and_weights(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "../green", "", "green/spec.toml", "no\nname"])
-def test_an_unknown_model(folder: Path, name: str) -> None:
+def test_an_unknown_model(folder: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A path from the working folder also names a detector: from here none of these does.
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UnknownModel, match="green") as caught:
         models.load(name, folder)
     assert "\n" not in str(caught.value)

@@ -48,6 +48,13 @@ async def line_with(process: asyncio.subprocess.Process, words: str) -> str:
     pytest.fail(f"no {words!r} in {seen}: {(await process.stderr.read()).decode()}")
 
 
+async def ended(process: asyncio.subprocess.Process) -> str:
+    """What it wrote to stderr until its end."""
+    async with asyncio.timeout(60):
+        _, trouble = await process.communicate()
+    return trouble.decode()
+
+
 async def test_a_camera_is_published_and_a_call_is_listened_to(serve_with: ServeWith, half_fake: Path) -> None:
     send, view = str(TOKENS[2]["token"]), str(TOKENS[1]["token"])
     async with serve_with(tokens=TOKENS) as (server, _):
@@ -58,15 +65,15 @@ async def test_a_camera_is_published_and_a_call_is_listened_to(serve_with: Serve
         await line_with(camera, "face 1 FAKE")
         await line_with(listener, "FAKE: face 1")
         camera.send_signal(signal.SIGINT)
-        _, trouble = await camera.communicate()
+        trouble = await ended(camera)
         assert camera.returncode == 0, trouble
         await until(lambda: not server.hub.streams())
         await line_with(listener, "the call has ended")
-        _, trouble = await listener.communicate()
+        trouble = await ended(listener)
         assert listener.returncode == 0, trouble
         refused = await start(CAMERA, server.url, "--camera", half_fake, STREAMGUARD_TOKEN=view)
-        _, trouble = await refused.communicate()
-        assert b"scope `publish`" in trouble
+        trouble = await ended(refused)
+        assert "scope `publish`" in trouble
 
 
 async def test_a_call_of_an_aiortc_program(detector: Path, half_fake: Path, tmp_path: Path) -> None:
@@ -75,7 +82,7 @@ async def test_a_call_of_an_aiortc_program(detector: Path, half_fake: Path, tmp_
     await line_with(process, "stream.up  320x240")
     await line_with(process, "fake.opened  face 1")
     process.send_signal(signal.SIGINT)
-    _, trouble = await process.communicate()
+    trouble = await ended(process)
     assert process.returncode == 0, trouble
     with open_source(video) as source:
         assert len(list(source)) > 20
