@@ -4,8 +4,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/streamguard
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-APT := gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad \
-       gstreamer1.0-plugins-ugly postgresql python3-gi
+APT := gir1.2-gst-plugins-bad-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-libav gstreamer1.0-nice \
+       gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
+       postgresql python3-gi
 
 .PHONY: demo test test-long lint format runtime system clean
 

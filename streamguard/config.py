@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import tomllib
 from pathlib import Path
@@ -65,6 +66,66 @@ class StreamSettings(_Section):
     loop: bool = Field(default=True, description="A file starts over at its end.")
 
 
+class AlertSettings(_Section):
+    """Webhooks. Servers that share a folder or a database share subscriptions, events and deliveries."""
+
+    enabled: bool = Field(default=True, description="Keep events, and send them to who subscribed.")
+    folder: Path | None = Field(
+        default=None,
+        description="Where database, key and evidence lie. Default: `streamguard` in the user's state folder "
+        "(`XDG_STATE_HOME`, else `~/.local/state`).",
+    )
+    database: SecretStr | None = Field(
+        default=None, description="`postgresql://user:password@host/name`; default: `alerts.db` (SQLite) in the folder."
+    )
+    key_file: Path | None = Field(
+        default=None, description="Seals secrets, signs evidence; made on first use. Default: `alerts.key` there."
+    )
+    allow_networks: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = Field(
+        default_factory=list, description="Private networks that webhooks may go to, as `10.0.0.0/8`."
+    )
+    allow_http: bool = Field(default=False, description="Webhooks may go to http://, unencrypted.")
+    ca_file: Path | None = Field(default=None, description="PEM file of certificates trusted beside the system's.")
+    keep_days: Annotated[float, Field(gt=0, le=3650)] = Field(
+        default=30.0, description="How long events and finished deliveries are kept, for the log and for replays."
+    )
+
+    @property
+    def place(self) -> Path:
+        """The folder, absolute.
+
+        Raises:
+            ConfigError: none is named, and there is no home.
+        """
+        if self.folder is not None:
+            return self.folder.absolute()
+        named = Path(os.environ.get("XDG_STATE_HOME", ""))
+        try:
+            return (named if named.is_absolute() else Path.home() / ".local" / "state") / "streamguard"
+        except RuntimeError:
+            remedy = "set alerts.folder, or alerts.enabled = false"
+            raise ConfigError("alerts.folder", "there is no home to keep alerts in", remedy) from None
+
+
+class EvidenceSettings(_Section):
+    """What is kept of an opened alert: faces are personal data, so nothing unless it is switched on."""
+
+    enabled: bool = Field(default=False, description="Keep pictures and a clip of each face that is held for fake.")
+    clip_seconds: Annotated[float, Field(ge=0, le=120)] = Field(
+        default=15.0, description="Seconds before the alert that are kept of a fetched stream; 0 for no clip."
+    )
+    clip_megabytes: Annotated[int, Field(ge=1, le=1024)] = Field(
+        default=32, description="Memory for these seconds, per stream."
+    )
+    keep_days: Annotated[float, Field(gt=0, le=3650)] = Field(default=30.0, description="Older evidence is removed.")
+    keep_gigabytes: Annotated[float, Field(gt=0)] = Field(
+        default=10.0, description="Beyond this the oldest evidence is removed."
+    )
+    link_days: Annotated[float, Field(gt=0, le=3650)] = Field(
+        default=7.0, description="How long the links in an alert hold; no longer than the evidence."
+    )
+
+
 class ServerSettings(BaseSettings):
     """How `streamguard serve` runs. Environment: `STREAMGUARD_` and the name in capitals; lists as JSON."""
 
@@ -96,6 +157,11 @@ class ServerSettings(BaseSettings):
     allowed_origins: list[str] = Field(
         default_factory=list, description="Web pages of other origins that may call the API (CORS)."
     )
+    public_url: Annotated[str, Field(pattern=r"^https?://[A-Za-z0-9.:\[\]_-]+(/[A-Za-z0-9._~/-]*)?$")] | None = Field(
+        default=None, description="Where others reach this server, for links to evidence; default: where it listens."
+    )
+    alerts: AlertSettings = Field(default_factory=AlertSettings)
+    evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
     event_capacity: Annotated[int, Field(ge=1)] = Field(default=10_000, description="Events kept in memory.")
     snapshot_capacity: Annotated[int, Field(ge=0)] = Field(default=200, description="Alert pictures kept in memory.")
     drain_timeout: Annotated[float, Field(gt=0)] = Field(default=10.0, description="Seconds to end in good order.")
@@ -108,6 +174,10 @@ class ServerSettings(BaseSettings):
             raise ValueError("tls_certificate and tls_key go together")
         if not self.tokens and not self.loopback_only:
             raise ValueError(f"listening on {self.host} needs a token: anybody in that network could watch the streams")
+        if self.evidence.enabled and not self.alerts.enabled:
+            raise ValueError("evidence belongs to alerts: evidence.enabled needs alerts.enabled")
+        if self.evidence.enabled and self.public_url is None and self.host in {"0.0.0.0", "::", ""}:
+            raise ValueError("links to evidence need public_url, the address that others reach this server by")
         names = [stream.name for stream in self.streams]
         if len(set(names)) != len(names):
             raise ValueError("two streams have the same name")

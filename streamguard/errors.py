@@ -201,3 +201,13 @@ class ForbiddenTarget(SubscriptionError):
 
 class EvidenceError(DataError):
     """Evidence is missing, damaged, or its signature, link or hash does not hold."""
+
+
+class EvidenceGone(EvidenceError):
+    """Evidence that was there is kept no more."""
+
+
+class RemoteError(StreamguardError):
+    """A streamguard server cannot be reached, or refused what the command line asked."""
+
+    exit_code = 11

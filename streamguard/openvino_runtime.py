@@ -12,6 +12,8 @@ import threading
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 _REPORTER = "openvino_telemetry"
 _ONE_AT_A_TIME = threading.Lock()
 
@@ -33,6 +35,9 @@ def openvino() -> Any:
         finally:
             del sys.modules[_REPORTER]
             sys.modules.update(hidden)
+        # Its first use of numpy waits for a lock of its own with Python's held: two threads that come to it at the
+        # same moment stop each other, and with them the whole process, for ever.
+        module.Tensor(np.zeros(1, np.uint8), shared_memory=True).element_type.to_dtype()
     return module
 
 

@@ -141,7 +141,12 @@ def test_serving_command_of_readme_listens_and_stops(command: str, tmp_path: Pat
         line = [sys.executable, "-m", "streamguard", *SERVING[command](Place(tmp_path, tmp_path, stack))]
         process = stack.enter_context(
             subprocess.Popen(
-                line, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=tmp_path, env=environment()
+                line,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                cwd=tmp_path,
+                env={**environment(), "XDG_STATE_HOME": str(tmp_path / "state")},
             )
         )
         stack.callback(process.kill)

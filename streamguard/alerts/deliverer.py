@@ -13,6 +13,7 @@ from typing import Self
 
 from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.database import Database
+from streamguard.alerts.finishing import finished
 from streamguard.alerts.keys import Sealer
 from streamguard.alerts.outbox import Outbox
 from streamguard.alerts.owner import this_owner
@@ -139,7 +140,7 @@ class Deliverer:
         while True:
             self._wake.clear()
             try:
-                busy = await self._advance()
+                busy = await finished(self._advance())
                 pause = 0.0
             except Exception as error:
                 pause = min(max(2 * pause, 0.5), LONGEST_BACKOFF)

@@ -87,20 +87,26 @@ class Deliveries:
         *,
         status: DeliveryStatus | None = None,
         after: int = 0,
+        before: int | None = None,
+        newest: bool = False,
         limit: int = 100,
     ) -> list[Delivery]:
-        """A page of the log, oldest first.
+        """A page of the log.
 
         Args:
             subscription: of this one only.
             status: of this status only.
-            after: only deliveries with a higher `seq`.
+            after, before: only deliveries with a higher, a lower `seq`.
+            newest: newest first; oldest first otherwise.
             limit: 1 to 500.
 
         Raises:
             OutboxError: the database cannot be read.
         """
-        query = sa.select(deliveries).where(deliveries.c.seq > after).order_by(deliveries.c.seq)
+        order = deliveries.c.seq.desc() if newest else deliveries.c.seq
+        query = sa.select(deliveries).where(deliveries.c.seq > after).order_by(order)
+        if before is not None:
+            query = query.where(deliveries.c.seq < before)
         if subscription is not None:
             query = query.where(deliveries.c.subscription == text(subscription))
         if status is not None:

@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.fernet import Fernet, InvalidToken
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from streamguard.errors import ConfigError, SubscriptionError
 
@@ -128,3 +130,8 @@ def key_of(path: Path) -> bytes:
     except OSError as error:
         cause = f"the key file cannot be used ({error.strerror})"
         raise ConfigError(str(path), cause, "choose a folder that is there and writable") from error
+
+
+def derived(key: bytes, purpose: str) -> bytes:
+    """32 bytes for one purpose out of the key of `key_of`, by HKDF-SHA-256 (RFC 5869): one file to keep safe."""
+    return HKDF(SHA256(), 32, salt=None, info=f"streamguard {purpose}".encode()).derive(key)

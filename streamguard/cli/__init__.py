@@ -1,8 +1,9 @@
 """The command line: one module per command, registered here.
 
 Exit codes: 0 done; 2 wrong usage; 3 source unreachable; 4 no usable video; 5 model; 6 engine; 7 configuration;
-8 data; 9 output; 10 a fake was found (`scan --exit-code`; it goes before a fault of another file); 130 and 143
-stopped by Ctrl-C and SIGTERM; 1 anything else. Of several faults the first one counts.
+8 data; 9 output; 10 a fake was found (`scan --exit-code`; it goes before a fault of another file); 11 a running
+server cannot be reached, or refused; 130 and 143 stopped by Ctrl-C and SIGTERM; 1 anything else. Of several faults
+the first one counts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,20 @@ import sys
 
 import typer
 
-from streamguard.cli import bench, compile, demo, doctor, evaluate, scan, serve, train, watch, webhook
+from streamguard.cli import (
+    bench,
+    compile,
+    demo,
+    doctor,
+    evaluate,
+    evidence,
+    scan,
+    serve,
+    train,
+    watch,
+    webhook,
+    webhook_admin,
+)
 from streamguard.errors import StreamguardError
 
 __all__ = ["app", "main"]
@@ -32,7 +46,10 @@ app.command("compile")(compile.compile_)
 app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+for name, command in webhook_admin.COMMANDS.items():
+    webhook.webhook.command(name)(command)
 app.add_typer(webhook.webhook, name="webhook")
+app.add_typer(evidence.evidence, name="evidence")
 
 
 @app.callback(invoke_without_command=True)

@@ -14,6 +14,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
+from streamguard.cli.demo_page import show_page, somebody_looks
 from streamguard.cli.runner import check_writable, console, notes, run
 from streamguard.cli.scan import STYLES
 from streamguard.types import Event, Verdict
@@ -44,16 +45,20 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for what the demo leaves.")] = Path("demo-output"),
     model: Annotated[str, typer.Option(help="Detector.")] = "unet_v1",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
+    page: Annotated[
+        bool | None,
+        typer.Option(help="Serve the page until Ctrl-C at the end; default: at a terminal with a display."),
+    ] = None,
 ) -> None:
-    """Guard a clip of a real portrait whose second half is faked; leave video, contact sheet and timeline."""
+    """Guard a clip of a real portrait whose second half is faked; leave video, sheet and timeline, open the page."""
     with contextlib.suppress(OSError):
         out.mkdir(parents=True, exist_ok=True)
     check_writable(out / "annotated.mp4")
-    run(lambda: _demo(seconds, source, out, model, engine))
+    shown = somebody_looks() if page is None else page
+    run(lambda: _demo(seconds, source, out, model, engine, shown))
 
 
-async def _demo(seconds: float, source: str | None, out: Path, model: str, engine: str | None) -> int:
-    from streamguard.files import write_text
+async def _demo(seconds: float, source: str | None, out: Path, model: str, engine: str | None, page: bool) -> int:
     from streamguard.pipeline.guard import Guard
     from streamguard.pipeline.recorder import OverlayRecorder
     from streamguard.training.portrait_clip import write_portrait_clip
@@ -72,6 +77,18 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
         recorder = OverlayRecorder(out / "annotated.mp4", guard.spec.threshold)
         async with recorder:
             moments, sheet = await _play(guard, url, seconds, recorder)
+        await _leave(out, moments, sheet, fake_from)
+        if page:
+            await show_page(guard, url)
+    return 0
+
+
+async def _leave(
+    out: Path, moments: list[Moment], sheet: list[tuple[float, UInt8Array]], fake_from: float | None
+) -> None:
+    """Write the results, and tell of them."""
+    from streamguard.files import write_text
+
     _print_verdicts(moments, fake_from)
     timeline = [
         {"time": round(m.time, 3), "state": m.state.value, "share": m.share, "frame_fake": m.fake} for m in moments
@@ -86,7 +103,6 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
     for name in ("annotated.mp4", "contact_sheet.png", "timeline.json"):
         if (out / name).exists():
             console.print(f"{out / name}", markup=False)
-    return 0
 
 
 async def _play(

@@ -58,6 +58,21 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
         raise typer.Exit(code)
 
 
+def stop_asked() -> asyncio.Event:
+    """An event that Ctrl-C or SIGTERM sets from now on, as the work's good end; a second one ends all at once."""
+    stop = asyncio.Event()
+
+    def ask(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ask, number)
+    return stop
+
+
 def check_writable(path: Path, *inputs: str) -> None:
     """Fail before hours of work rather than after.
 

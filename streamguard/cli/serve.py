@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streamguard.cli.runner import notes
+from streamguard.cli.runner import notes, stop_asked
 
 if TYPE_CHECKING:
     from streamguard.config import ServerSettings
@@ -48,16 +46,7 @@ async def _serve(settings: ServerSettings) -> None:
     from streamguard.server.logs import set_up_logs
 
     set_up_logs(settings.log_level, settings.log_format)
-    stop = asyncio.Event()
-
-    def ask_to_stop(number: int) -> None:
-        if stop.is_set():
-            os._exit(128 + number)
-        stop.set()
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, ask_to_stop, number)
+    stop = stop_asked()
     guard = await asyncio.to_thread(Guard.open, settings.model, settings.engine)
     async with guard, serving(settings, guard) as server:
         notes.print(f"streamguard: open {server.url}", highlight=False, soft_wrap=True)

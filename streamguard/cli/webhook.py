@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 15
 MOST_BODY = 64 * 1024
 
-webhook = typer.Typer(help="Signed webhooks: receive them for trying out.", no_args_is_help=True)
+webhook = typer.Typer(help="Signed webhooks: subscribe, look after them, try them out.", no_args_is_help=True)
 
 
 @webhook.command("listen")

@@ -39,6 +39,7 @@ class SourceOptions:
         camera_format: the pixel format or codec a camera is asked for ("mjpeg", "yuyv422").
         verify_tls: https, rtsps and rtmps hosts must show a certificate that is trusted and names them. libav does
             not pass this on to the media segments of an HLS stream: there it holds for the playlist named only.
+        redirects: an http(s) host may send us to another address. The segments of an HLS stream always may.
         ca_file: PEM file of the certificates that are trusted; None takes the system's store (or `SSL_CERT_FILE`),
             and certifi's where there is none.
     """
@@ -52,6 +53,7 @@ class SourceOptions:
     video_size: tuple[int, int] | None = None
     camera_format: str | None = None
     verify_tls: bool = True
+    redirects: bool = True
     ca_file: Path | None = None
 
 
@@ -106,6 +108,8 @@ def parse_address(url: str, options: SourceOptions) -> Address:
     extra = {"tls_verify": "1", "ca_file": ca_file} if ca_file else {}
     if scheme in ("http", "https"):
         extra["protocol_whitelist"] = _WEB_PROTOCOLS
+        if not options.redirects:
+            extra["max_redirects"] = "0"
         return Address(url, url, "web", options.input_format, extra, host, port, ca_file)
     if scheme not in _LIVE_SCHEMES:
         remedy = "Use a file, http(s), rtsp(s), rtmp(s), udp, rtp or tcp URL, or camera:N"

@@ -96,7 +96,7 @@ class PacketRing:
             since, until: seconds by the source's own clock, as `CompressedPacket.time`.
 
         Returns:
-            The codec's parameters, for `write_clip`, and the packets in decoding order.
+            The codec's parameters, for `clip_bytes`, and the packets in decoding order.
 
         Raises:
             CorruptMedia: nothing of that time is held.
@@ -125,6 +125,40 @@ class PacketRing:
     def _drop(self, count: int) -> None:
         for _ in range(count):
             self._bytes -= len(self._packets.popleft().data)
+
+
+class PacketKeeper:
+    """The ring of whichever connection of a source is up. The decode thread fills it, any thread copies it.
+
+    Args:
+        seconds, most_bytes: as for `PacketRing`.
+    """
+
+    def __init__(self, seconds: float, most_bytes: int) -> None:
+        self._seconds, self._most_bytes = seconds, most_bytes
+        self._ring: PacketRing | None = None
+
+    def begin(self, stream: VideoStream) -> None:
+        """A new connection: what came before is forgotten."""
+        self._ring = PacketRing(stream, seconds=self._seconds, most_bytes=self._most_bytes)
+
+    def push(self, packet: av.Packet[Any]) -> None:
+        """Add a packet; a codec that cannot be kept is not kept, and the stream goes on."""
+        if self._ring is not None:
+            try:
+                self._ring.push(packet)
+            except (av.FFmpegError, ValueError):
+                self._ring = None
+
+    def copy(self) -> tuple[bytes, Sequence[CompressedPacket]] | None:
+        """All that is held, for `clip_bytes`; None where there is nothing."""
+        ring = self._ring
+        if ring is None:
+            return None
+        try:
+            return ring.cut(float("-inf"), float("inf"))
+        except CorruptMedia:
+            return None
 
 
 def packet_of(one: CompressedPacket) -> av.Packet[Any]:

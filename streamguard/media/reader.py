@@ -12,6 +12,7 @@ from typing import Self
 from streamguard.channel import Bounded, ChannelClosed, Latest
 from streamguard.media.address import SourceOptions
 from streamguard.media.interrupt import Interrupt
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.source import VideoSource, open_source
 from streamguard.types import Frame
 
@@ -30,6 +31,7 @@ class FrameReader:
         live: overrides what the source says of itself. True plays a file at its own pace, newest frame only; False
             reads a live source without drops, which holds up its sender when the reader is slow.
         capacity: frames decoded ahead of the reader when nothing may be dropped.
+        keeper: gets the compressed packets.
     """
 
     def __init__(
@@ -41,9 +43,10 @@ class FrameReader:
         *,
         live: bool | None = None,
         capacity: int = 4,
+        keeper: PacketKeeper | None = None,
     ) -> None:
         self._stream, self._epoch, self._url, self._options = stream, epoch, url, options
-        self._live, self._capacity = live, capacity
+        self._live, self._capacity, self._keeper = live, capacity, keeper
         self._interrupt = Interrupt()
         self._source: VideoSource | None = None
         self._channel: Latest[Frame] | Bounded[Frame] | None = None
@@ -128,7 +131,7 @@ class FrameReader:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         began = time.thread_time()
         try:
-            with open_source(self._url, self._options, interrupt=self._interrupt) as source:
+            with open_source(self._url, self._options, interrupt=self._interrupt, keeper=self._keeper) as source:
                 live = source.live if self._live is None else self._live
                 paced = live and not source.live
                 channel = Latest[Frame]() if live else Bounded[Frame](self._capacity)

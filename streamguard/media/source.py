@@ -27,6 +27,7 @@ from streamguard.media.address import Address, SourceOptions, parse_address
 from streamguard.media.failures import open_failure, read_failure
 from streamguard.media.interrupt import Interrupt
 from streamguard.media.keyframes import KeyframeJoiner
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.picture import picture_of
 from streamguard.media.probe import check_size, cut_short, is_live, video_stream
 from streamguard.media.timestamps import TimestampRepair
@@ -58,7 +59,11 @@ class DecodedFrame:
 
 
 def open_source(
-    url: str | Path, options: SourceOptions | None = None, *, interrupt: Interrupt | None = None
+    url: str | Path,
+    options: SourceOptions | None = None,
+    *,
+    interrupt: Interrupt | None = None,
+    keeper: PacketKeeper | None = None,
 ) -> VideoSource:
     """Open a source and read its header. Blocks for `options.open_timeout` seconds at the most.
 
@@ -67,13 +72,14 @@ def open_source(
             `camera:N`.
         options: how to open it.
         interrupt: another thread's means to break off opening and reading.
+        keeper: gets the compressed packets of the video.
 
     Raises:
         SourceError: it cannot be reached (see the subclasses).
         MediaError: it was reached but is no usable video (see the subclasses).
     """
     options = options or SourceOptions()
-    return VideoSource(parse_address(str(url), options), options, interrupt or Interrupt())
+    return VideoSource(parse_address(str(url), options), options, interrupt or Interrupt(), keeper)
 
 
 class VideoSource:
@@ -96,10 +102,12 @@ class VideoSource:
         UnsupportedMedia: a picture's size or pixel format cannot be judged.
     """
 
-    def __init__(self, address: Address, options: SourceOptions, interrupt: Interrupt) -> None:
+    def __init__(
+        self, address: Address, options: SourceOptions, interrupt: Interrupt, keeper: PacketKeeper | None = None
+    ) -> None:
         self.url = address.shown
         self.decode_errors = 0
-        self._address, self._options, self._interrupt = address, options, interrupt
+        self._address, self._options, self._interrupt, self._keeper = address, options, interrupt, keeper
         # Held while libav works: it must not be closed under a call.
         self._lock = threading.Lock()
         self._container = self._open()
@@ -109,6 +117,8 @@ class VideoSource:
         except BaseException:
             self._container.close()
             raise
+        if keeper is not None:
+            keeper.begin(self._stream)
         self._packets = self._demux()
         self._silent_since = self._blind_since = time.monotonic()
         self._bad_reads = self._read = self._decoded = 0
@@ -207,6 +217,9 @@ class VideoSource:
         if packet.size:
             self._read += 1
         whole = [packet] if self._joiner is None else self._joiner.push(packet)
+        if self._keeper is not None:
+            for each in whole:
+                self._keeper.push(each)
         frames = [frame for each in whole for frame in self._decode(each)]
         if not frames:
             self._check_silence(now)

@@ -13,6 +13,7 @@ from typing import Self, TypeAlias
 
 from streamguard.errors import StreamguardError
 from streamguard.media.address import SourceOptions
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.reader import FrameReader
 from streamguard.types import Frame
 
@@ -112,6 +113,7 @@ class SourceSupervisor:
         live: overrides what the source says of itself (see `FrameReader`).
         backoff: how long to wait between attempts.
         wait_for_source: keep trying when the first connection fails for a reason that may pass.
+        keeper: gets the compressed packets of each connection.
         clock, sleep: time in seconds, and waiting for it.
 
     Iterating raises:
@@ -128,12 +130,13 @@ class SourceSupervisor:
         live: bool | None = None,
         backoff: Backoff | None = None,
         wait_for_source: bool = False,
+        keeper: PacketKeeper | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._stream, self._url, self._options, self._live = stream, url, options, live
         self._backoff, self._wait_for_source = backoff or Backoff(), wait_for_source
-        self._clock, self._sleep = clock, sleep
+        self._clock, self._sleep, self._keeper = clock, sleep, keeper
         self._epoch = 0
         self._reader: FrameReader | None = None
         self._dropped = self._decode_errors = 0
@@ -188,7 +191,9 @@ class SourceSupervisor:
         while not self._stopping.is_set():
             self._epoch = ups
             began: float | None = None
-            reader = FrameReader(self._stream, self._epoch, self._url, self._options, live=self._live)
+            reader = FrameReader(
+                self._stream, self._epoch, self._url, self._options, live=self._live, keeper=self._keeper
+            )
             self._reader = reader
             try:
                 async for frame in reader:

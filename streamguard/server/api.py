@@ -166,7 +166,8 @@ class Api:
         name = new.name or self._hub.free_name(new.source)
         self._hub.check_room(name)
         source = await self._policy.checked(new.source)
-        stream = self._hub.pull(name, Pulled(source, SourceOptions(transport=new.transport), new.loop))
+        options = SourceOptions(transport=new.transport, redirects=self._policy.redirects)
+        stream = self._hub.pull(name, Pulled(source, options, new.loop))
         return json_answer(stream.document(), 201, {"Location": f"{V1}/streams/{name}"})
 
     async def get_stream(self, call: Call[None, None]) -> web.Response:
@@ -178,7 +179,8 @@ class Api:
         change, name = call.body, call.part("stream")
         self._hub.find(name)
         source = await self._policy.checked(change.source) if change.source is not None else None
-        stream = await self._hub.change(name, source, change.transport, change.loop)
+        redirects = self._policy.redirects if source is not None else None
+        stream = await self._hub.change(name, source, change.transport, change.loop, redirects)
         return json_answer(stream.document())
 
     async def remove_stream(self, call: Call[None, None]) -> web.Response:

@@ -6,7 +6,8 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from urllib.parse import urlsplit
 
 import structlog
 from aiohttp import web
@@ -17,9 +18,11 @@ from streamguard.config import IceServerSettings, ServerSettings
 from streamguard.errors import ConfigError, OutputError
 from streamguard.media import SourceOptions
 from streamguard.pipeline.guard import Guard
+from streamguard.server.alert_desk import alert_desk
 from streamguard.server.api import V1, Api
 from streamguard.server.auth import Tokens
 from streamguard.server.event_log import EventLog
+from streamguard.server.evidence_api import EvidenceApi
 from streamguard.server.hub import Hub
 from streamguard.server.metrics import Metrics
 from streamguard.server.openapi import openapi
@@ -31,6 +34,7 @@ from streamguard.server.sinks import SinkRunner, make_sinks
 from streamguard.server.site import Site, add_page
 from streamguard.server.source_policy import SourcePolicy
 from streamguard.server.surroundings import header_signal, surroundings
+from streamguard.server.webhook_api import WebhookApi
 
 log = structlog.get_logger("streamguard.server")
 
@@ -46,7 +50,11 @@ class Server:
     def __init__(self, settings: ServerSettings, guard: Guard) -> None:
         self._settings = settings
         self.events = EventLog(settings.event_capacity, settings.snapshot_capacity)
-        self.hub = Hub(guard, self.events, settings.max_streams)
+        kept = settings.evidence
+        clip = (kept.clip_seconds, kept.clip_megabytes * 1024**2) if kept.enabled and kept.clip_seconds else None
+        self.hub = Hub(guard, self.events, settings.max_streams, clip=clip)
+        self.hub.starting = True
+        self._alerts = AsyncExitStack()
         self.book = SessionBook(
             [_rtc_ice_server(each) for each in settings.ice_servers], settings.max_sessions, settings.connect_timeout
         )
@@ -61,10 +69,17 @@ class Server:
         api = Api(self.hub, self.events, policy, settings.ice_servers)
         site = Site(self.hub, Metrics(self.hub, self.book, self.events, requests, __version__))
         rtc = RtcEndpoints(self.hub, self.book, settings.ice_servers)
-        operations: list[Operation] = [*rtc.operations(), *api.operations(), *site.operations()]
+        webhooks, evidence = WebhookApi(self.hub), EvidenceApi(self.hub)
+        operations: list[Operation] = [
+            *rtc.operations(),
+            *api.operations(),
+            *webhooks.operations(),
+            *evidence.operations(),
+            *site.operations(),
+        ]
         app = web.Application(
             middlewares=surroundings(
-                known_hosts=None if tokens.required else settings.allowed_hosts,
+                known_hosts=None if tokens.required else [*settings.allowed_hosts, *_public_host(settings)],
                 origins=settings.allowed_origins,
                 counts=requests,
             )
@@ -81,12 +96,17 @@ class Server:
         add_page(app)
         return app
 
-    def start(self) -> None:
-        """Open the sinks, and fetch the streams of the settings.
+    async def start(self) -> None:
+        """Open alerts and sinks, and fetch the streams of the settings.
 
         Raises:
-            ConfigError: a sink is not installed, or cannot be loaded.
+            ConfigError: a sink is not installed, or cannot be loaded; alerts cannot be kept where they should.
+            OutboxError: the database of the alerts cannot be opened.
         """
+        if self._settings.alerts.enabled:
+            opening = alert_desk(self._settings, self.hub.guard, self.url)
+            self.hub.desk = await self._alerts.enter_async_context(opening)
+        self.hub.starting = False
         for name, sink in make_sinks(self._settings.sinks).items():
             runner = SinkRunner(name, sink)
             self._sinks.append(runner)
@@ -103,6 +123,11 @@ class Server:
         await self.hub.aclose()
         for runner in self._sinks:
             await runner.aclose()
+
+    async def close_alerts(self) -> None:
+        """Commit what was submitted, give tries under way a few seconds, close the database."""
+        self.hub.desk = None
+        await self._alerts.aclose()
 
 
 @asynccontextmanager
@@ -132,7 +157,7 @@ async def serving(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Serv
         address = runner.addresses[0]
         host = f"[{address[0]}]" if ":" in address[0] else address[0]
         server.url = f"{'https' if context else 'http'}://{host}:{address[1]}"
-        server.start()
+        await server.start()
         log.info("listening", url=server.url, model=guard.model_label, engine=guard.engine_label)
         yield server
     finally:
@@ -141,8 +166,16 @@ async def serving(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Serv
                 await server.drain()
         except TimeoutError:
             log.warning("draining took too long", limit=settings.drain_timeout)
-        await runner.cleanup()
+        try:
+            await server.close_alerts()
+        finally:
+            await runner.cleanup()
         log.info("stopped")
+
+
+def _public_host(settings: ServerSettings) -> list[str]:
+    host = urlsplit(settings.public_url or "").hostname
+    return [host] if host else []
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:

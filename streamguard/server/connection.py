@@ -1,14 +1,36 @@
-"""Ending a peer connection so that nothing of it goes on."""
+"""Making a peer connection that every peer can reach, and ending it so that nothing of it goes on."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
-from aiortc import RTCDtlsTransport, RTCPeerConnection
+from aiortc import RTCCertificate, RTCConfiguration, RTCDtlsTransport, RTCPeerConnection
 
 _LIMIT = 5.0
 _PAUSE = 0.005
+# aiortc speaks only to peers whose certificate has an elliptic curve's key; GStreamer's has an RSA key.
+_CIPHERS = (
+    b"ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    b"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-CHACHA20-POLY1305:"
+    b"ECDHE-ECDSA-AES128-SHA:ECDHE-ECDSA-AES256-SHA:ECDHE-RSA-AES128-SHA:ECDHE-RSA-AES256-SHA"
+)
+
+
+class _Certificate(RTCCertificate):
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> Any:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(_CIPHERS)
+        return context
+
+
+def make_connection(configuration: RTCConfiguration) -> RTCPeerConnection:
+    """A new connection, which takes peers with certificates of either kind (RFC 8827, section 6.5)."""
+    pc = RTCPeerConnection(configuration)
+    # There is no other way to give a connection its certificate.
+    pc._RTCPeerConnection__certificates = [_Certificate.generateCertificate()]  # type: ignore[attr-defined]  # private
+    return pc
 
 
 async def close_connection(pc: RTCPeerConnection) -> None:

@@ -65,6 +65,14 @@ class LatencyDocument(Document):
     p95: float
 
 
+class VoteDocument(Document):
+    """How a face's frames become its verdict."""
+
+    window: Annotated[float, Field(gt=0)] = Field(description="Seconds of frames that count.")
+    open_share: Share = Field(description="FAKE when more than this share of them is fake.")
+    close_share: Share = Field(description="No longer FAKE when less than this share is.")
+
+
 class StreamDocument(Document):
     """One stream and how it does."""
 
@@ -82,6 +90,7 @@ class StreamDocument(Document):
     latency_ms: LatencyDocument | None
     bitrate_kbps: float | None = None
     packet_loss: Share | None = None
+    vote: VoteDocument
     tracks: list[TrackDocument]
     since: datetime = Field(description="When the stream came into being.")
 

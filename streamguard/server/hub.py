@@ -12,7 +12,9 @@ from urllib.parse import urlsplit
 
 from streamguard.errors import redact
 from streamguard.media import SourceItem
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.pipeline.guard import Guard
+from streamguard.server.alert_desk import AlertDesk
 from streamguard.server.event_log import EventLog
 from streamguard.server.live_stream import LiveStream
 from streamguard.server.problems import Problem, not_found, overloaded
@@ -27,10 +29,25 @@ class Hub:
         events: where events are kept.
         max_streams: streams at a time.
         threads: for painting, encoding and pictures, of all streams together.
+        clip: seconds and bytes of compressed packets that are kept of a pulled stream; None for none.
+
+    Attributes:
+        desk: takes the events of all streams; None where alerts are switched off.
+        starting: no stream is opened yet.
     """
 
-    def __init__(self, guard: Guard, events: EventLog, max_streams: int = 32, threads: int = 2) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        events: EventLog,
+        max_streams: int = 32,
+        threads: int = 2,
+        clip: tuple[float, int] | None = None,
+    ) -> None:
         self.guard, self.events = guard, events
+        self.desk: AlertDesk | None = None
+        self.starting = False
+        self._clip = clip
         self._max_streams = max_streams
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="overlay")
         self._streams: dict[str, LiveStream] = {}
@@ -64,6 +81,8 @@ class Hub:
         """
         if self._draining:
             raise overloaded("The server is shutting down.")
+        if self.starting:
+            raise overloaded("The server is starting.")
         if name in self._streams:
             raise Problem(409, "name-in-use", f"There is a stream `{name}` already.", "Choose another name.")
         if len(self._streams) >= self._max_streams:
@@ -83,7 +102,9 @@ class Hub:
         Raises:
             Problem: as `check_room`.
         """
-        stream = self._open(name, "pulled", redact(pulled.source), pulled_frames(name, pulled), None)
+        keeper = PacketKeeper(*self._clip) if self._clip is not None else None
+        items = pulled_frames(name, pulled, keeper)
+        stream = self._open(name, "pulled", redact(pulled.source), items, None, keeper)
         self._pulled[name] = pulled
         return stream
 
@@ -93,6 +114,7 @@ class Hub:
         source: str | None = None,
         transport: Literal["tcp", "udp"] | None = None,
         loop: bool | None = None,
+        redirects: bool | None = None,
     ) -> LiveStream:
         """Start a pulled stream over, with another source or other options; None leaves as it is.
 
@@ -103,7 +125,11 @@ class Hub:
         if name not in self._pulled:
             raise Problem(409, "not-pulled", f"`{name}` is published to this server.", "Publish it again instead.")
         old = self._pulled[name]
-        options = replace(old.options, transport=transport or old.options.transport)
+        options = replace(
+            old.options,
+            transport=transport or old.options.transport,
+            redirects=old.options.redirects if redirects is None else redirects,
+        )
         new = Pulled(source or old.source, options, old.loop if loop is None else loop)
         await self.close(name)
         return self.pull(name, new)
@@ -140,9 +166,11 @@ class Hub:
         source: str | None,
         items: AsyncGenerator[SourceItem, None],
         owner: str | None,
+        keeper: PacketKeeper | None = None,
     ) -> LiveStream:
         self.check_room(name)
-        stream = LiveStream(name, kind, source, items, self.guard, self.events, self._executor, owner)
+        feed = self.desk.feed(name) if self.desk is not None else None
+        stream = LiveStream(name, kind, source, items, self.guard, self.events, self._executor, owner, feed, keeper)
         self._streams[name] = stream
         stream.start()
         return stream

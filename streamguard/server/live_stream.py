@@ -8,27 +8,32 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
 import structlog
+from ulid import ULID
 
 from streamguard.errors import StreamguardError
 from streamguard.media import Down, SourceItem, Up
 from streamguard.media.live_encoder import LiveCodec
 from streamguard.media.packet_fanout import PacketTrack
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.pipeline.stream import Counts, FrameReport, StreamPipeline
 from streamguard.pipeline.tap import Tap
+from streamguard.server.alert_feed import AlertFeed
 from streamguard.server.documents import (
     LatencyDocument,
     RatesDocument,
     State,
     StreamDocument,
     TotalsDocument,
+    VoteDocument,
 )
 from streamguard.server.event_log import EventLog
+from streamguard.server.evidence import Material
 from streamguard.server.messages import track_documents, verdict_message
 from streamguard.server.meter import StreamMeter
 from streamguard.server.overlay_feed import OVERLAYS, Overlay, OverlayFeed
@@ -38,6 +43,7 @@ from streamguard.types import Event, EventKind, Frame, Verdict
 
 log = structlog.get_logger("streamguard.stream")
 _TICK = 1.0
+_OPTIONS = WatchOptions()
 _MOST_BUFFERED = 64 * 1024
 
 
@@ -79,6 +85,8 @@ class LiveStream:
         events: where events are kept.
         executor: threads for painting, encoding and pictures.
         owner: who published it, as the tokens name him; None for nobody in particular.
+        feed: the way of its events into the outbox; None where alerts are switched off.
+        packets: the source's newest compressed packets, for clips; None where there are none.
     """
 
     def __init__(
@@ -91,9 +99,12 @@ class LiveStream:
         events: EventLog,
         executor: Executor,
         owner: str | None = None,
+        feed: AlertFeed | None = None,
+        packets: PacketKeeper | None = None,
     ) -> None:
         self.name, self.kind, self.source, self.owner = name, kind, source, owner
         self._items, self._guard, self._events, self._executor = items, guard, events, executor
+        self._feed, self._packets = feed, packets
         self._state: State = "starting"
         self._detail = ""
         self._size = (0, 0)
@@ -102,6 +113,7 @@ class LiveStream:
         self._pipeline: StreamPipeline | None = None
         self._task: asyncio.Task[None] | None = None
         self._unpictured: list[Event] = []
+        self._held: dict[tuple[int, int | None], Event] = {}
         threshold = guard.spec.threshold
         self._feeds = {mode: OverlayFeed(name, mode, threshold, executor) for mode in OVERLAYS}
         self._channels: set[VerdictChannel] = set()
@@ -167,6 +179,8 @@ class LiveStream:
         for feed in self._feeds.values():
             await feed.aclose()
         self._channels.clear()
+        if self._feed is not None:
+            await self._feed.aclose()
 
     def when_over(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once no picture will come any more; calling what is returned takes that back."""
@@ -212,6 +226,11 @@ class LiveStream:
             else None,
             bitrate_kbps=self.transport.bitrate_kbps,
             packet_loss=self.transport.packet_loss,
+            vote=VoteDocument(
+                window=_OPTIONS.vote.window,
+                open_share=_OPTIONS.vote.open_share,
+                close_share=_OPTIONS.vote.close_share,
+            ),
             tracks=track_documents(self.newest if self._state == "up" else None),
             since=self._since,
         )
@@ -221,7 +240,7 @@ class LiveStream:
         try:
             async with Tap(self._watched(), self._frame) as tap:
                 self._tap = tap
-                self._pipeline = self._guard.pipeline(tap, self.name, WatchOptions())
+                self._pipeline = self._guard.pipeline(tap, self.name, _OPTIONS)
                 async with aclosing(self._pipeline.run()) as items:
                     async for item in items:
                         if isinstance(item, Event):
@@ -238,6 +257,12 @@ class LiveStream:
             ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticker
+            for event in self._unpictured:
+                self._record(event)
+            self._unpictured.clear()
+            # Whoever was told that a fake opened is told of its end, too.
+            for opened in tuple(self._held.values()):
+                self._event(_ended(opened))
             self._close_down()
 
     def _close_down(self) -> None:
@@ -270,6 +295,10 @@ class LiveStream:
 
     def _event(self, event: Event) -> None:
         self._events.add(event)
+        if event.kind is EventKind.FAKE_OPENED:
+            self._held[event.epoch, event.track] = event
+        elif event.kind is EventKind.FAKE_CLOSED:
+            self._held.pop((event.epoch, event.track), None)
         log.info(
             "event",
             id=event.id,
@@ -283,7 +312,16 @@ class LiveStream:
             # Its frame's report follows at once; the alert goes out with its picture.
             self._unpictured.append(event)
         else:
+            self._record(event)
             self._alert(event)
+
+    def _record(self, event: Event, report: FrameReport | None = None) -> None:
+        if self._feed is None:
+            return
+        material = None
+        if report is not None and self._feed.wants_material:
+            material = Material(report, self._packets.copy() if self._packets is not None else None)
+        self._feed.put(event, material)
 
     def _alert(self, event: Event) -> None:
         for reader in self.readers:
@@ -302,11 +340,14 @@ class LiveStream:
             for channel in tuple(self._channels):
                 self._send(channel, message)
         if self._unpictured:
+            opened, self._unpictured = self._unpictured, []
+            # What must not be lost comes first.
+            for event in opened:
+                self._record(event, report)
             jpeg = await self._jpeg(report, mask=True)
-            for event in self._unpictured:
+            for event in opened:
                 self._events.keep_picture(event.id, jpeg)
                 self._alert(event)
-            self._unpictured.clear()
 
     def _send(self, channel: VerdictChannel, message: str) -> None:
         if channel.readyState == "closed":
@@ -327,3 +368,8 @@ class LiveStream:
             if self.probe is not None:
                 self.transport = await self.probe()
             await asyncio.sleep(_TICK)
+
+
+def _ended(opened: Event) -> Event:
+    detail = "the stream was closed while the face was held for fake"
+    return replace(opened, id=str(ULID()), kind=EventKind.FAKE_CLOSED, at=datetime.now(UTC), detail=detail)

@@ -19,6 +19,10 @@ _PARTS: dict[str, dict[str, Any]] = {
     "stream": {"type": "string", "pattern": STREAM_NAME},
     "id": {"type": "string", "minLength": 1, "maxLength": 64},
     "event": {"type": "string", "minLength": 1, "maxLength": 64},
+    "webhook": {"type": "string", "minLength": 1, "maxLength": 64},
+    "delivery": {"type": "string", "minLength": 1, "maxLength": 160},
+    "folder": {"type": "string", "minLength": 1, "maxLength": 64},
+    "file": {"type": "string", "minLength": 1, "maxLength": 73},
 }
 
 

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 
 from streamguard.media import Down, SourceItem, SourceOptions, SourceSupervisor
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.pipeline.extensions import source_plugin
 from streamguard.types import Frame
 
@@ -29,8 +30,15 @@ class Pulled:
     loop: bool = True
 
 
-async def pulled_frames(name: str, pulled: Pulled) -> AsyncGenerator[SourceItem, None]:
+async def pulled_frames(
+    name: str, pulled: Pulled, keeper: PacketKeeper | None = None
+) -> AsyncGenerator[SourceItem, None]:
     """The items of the source; a live one is reconnected for ever, a file plays at its own pace.
+
+    Args:
+        name: of the stream.
+        pulled: where it comes from.
+        keeper: gets the compressed packets; a plugin's source has none.
 
     Raises:
         StreamguardError: it cannot be opened, for a reason that waiting does not mend.
@@ -44,7 +52,9 @@ async def pulled_frames(name: str, pulled: Pulled) -> AsyncGenerator[SourceItem,
     while True:
         frames = 0
         async with (
-            SourceSupervisor(name, pulled.source, pulled.options, live=True, wait_for_source=True) as source,
+            SourceSupervisor(
+                name, pulled.source, pulled.options, live=True, wait_for_source=True, keeper=keeper
+            ) as source,
             aclosing(_items(source)) as items,
         ):
             async for item in items:

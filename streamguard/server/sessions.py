@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import structlog
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
-from streamguard.server.connection import close_connection
+from streamguard.server.connection import close_connection, make_connection
 from streamguard.server.problems import Problem, overloaded
 
 log = structlog.get_logger("streamguard.session")
@@ -129,7 +129,7 @@ class SessionBook:
         if len(self._sessions) + self._reserved >= self._limit:
             raise overloaded(f"There are {self._limit} sessions already.")
         self._reserved += 1
-        pc = RTCPeerConnection(self._configuration)
+        pc = make_connection(self._configuration)
         try:
             yield Session(kind, stream, owner, pc)
         except BaseException:

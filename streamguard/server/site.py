@@ -51,6 +51,8 @@ class Site:
 
     async def ready(self, call: Call[None, None]) -> web.Response:
         """GET /health/ready."""
+        if self._hub.starting:
+            return json_answer(HealthDocument(status="starting"), 503)
         if self._hub.draining:
             return json_answer(HealthDocument(status="draining"), 503)
         return json_answer(HealthDocument(status="ok"))
@@ -69,3 +71,10 @@ def add_page(app: web.Application) -> None:
     """Serve the page and its files."""
     app.router.add_get("/", index)
     app.router.add_static("/static/", PAGE, follow_symlinks=False)
+    app.on_response_prepare.append(_revalidated)
+
+
+async def _revalidated(request: web.Request, response: web.StreamResponse) -> None:
+    # Files that import each other must be of one version; asking again costs a 304 by the ETag.
+    if request.path.startswith("/static/"):
+        response.headers.setdefault("Cache-Control", "no-cache")

@@ -25,6 +25,11 @@ class SourcePolicy:
     def __init__(self, *, local: bool) -> None:
         self._local = local
 
+    @property
+    def redirects(self) -> bool:
+        """Whether an http(s) source may redirect: its next address is known to nobody who could check it."""
+        return self._local
+
     async def checked(self, source: str) -> str:
         """The source as it may be opened: where the protocol allows, with the checked address in place of the name.
 

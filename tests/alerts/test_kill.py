@@ -112,4 +112,4 @@ async def test_a_few_kills(database_url: str, tmp_path: Path) -> None:
 
 @pytest.mark.long
 async def test_fifty_kills_while_a_thousand_events_flow(database_url: str, tmp_path: Path) -> None:
-    _check(await run_killed(database_url, tmp_path, faces=250, kills=50, pause=0.01, life=2.5))
+    _check(await run_killed(database_url, tmp_path, faces=250, kills=50, pause=0.05, life=2.5))

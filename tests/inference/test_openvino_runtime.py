@@ -39,3 +39,42 @@ def test_nothing_is_reported(tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     assert not list(home.iterdir())
+
+
+TWO_THREADS = """
+import builtins
+import threading
+import time
+
+from streamguard.openvino_runtime import openvino
+
+module = openvino()
+importing, import_ = threading.Event(), builtins.__import__
+
+
+def slowly(*args, **more):
+    # Whoever imports inside OpenVINO's own code gives way to the other thread there.
+    importing.set()
+    time.sleep(0.2)
+    return import_(*args, **more)
+
+
+def use(wait):
+    importing.wait(wait)
+    module.Type.u8.to_dtype()
+
+
+builtins.__import__ = slowly
+threads = [threading.Thread(target=use, args=(wait,), daemon=True) for wait in (0, 1)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print("both")
+"""
+
+
+def test_two_threads_may_begin_at_the_same_moment() -> None:
+    script = [sys.executable, "-c", TWO_THREADS]
+    run = subprocess.run(script, capture_output=True, text=True, timeout=60, check=False)
+    assert (run.returncode, run.stdout) == (0, "both\n"), run.stderr

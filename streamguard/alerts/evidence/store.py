@@ -15,7 +15,7 @@ from pathlib import Path
 from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.evidence.links import LinkSigner
 from streamguard.alerts.evidence.manifest import ManifestSigner
-from streamguard.errors import EvidenceError, OutputError
+from streamguard.errors import EvidenceError, EvidenceGone, OutputError
 from streamguard.types import Event
 
 DAY = 86_400.0
@@ -102,12 +102,13 @@ class EvidenceStore:
             query: its query.
 
         Raises:
-            EvidenceError: the link is wrong or expired, or the file is gone.
+            EvidenceError: the link is wrong or expired.
+            EvidenceGone: the file is kept no more.
         """
         self._links.check(path, query, self._clock())
         file = (self._root / path).resolve()
         if not file.is_relative_to(self._root.resolve()) or not file.is_file():
-            raise EvidenceError("evidence", "it is not there any more", "evidence is kept for a limited time")
+            raise EvidenceGone("evidence", "it is not there any more", "evidence is kept for a limited time")
         return file
 
     def sweep(self) -> Swept:

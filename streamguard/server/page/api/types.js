@@ -10,6 +10,11 @@
  * @property {number | null} score calibrated fake probability, 0..1
  * @property {number | null} share fake frames among the judged ones of the vote's window, 0..1
  *
+ * @typedef {object} Vote how a face's frames become its verdict
+ * @property {number} window seconds
+ * @property {number} open_share fake above this share, 0..1
+ * @property {number} close_share no longer fake below this share, 0..1
+ *
  * @typedef {object} Stream
  * @property {string} name
  * @property {"published" | "pulled"} kind
@@ -25,6 +30,7 @@
  * @property {{p50: number | null, p95: number | null} | null} latency_ms arrival to verdict
  * @property {number | null} [bitrate_kbps]
  * @property {number | null} [packet_loss] 0..1
+ * @property {Vote} vote
  * @property {Track[]} tracks
  * @property {string | null} since RFC 3339
  *
@@ -59,6 +65,24 @@
  * @property {number | null} share 0..1
  * @property {string} detail
  * @property {string | null} snapshot address of the picture kept with it
+ */
+
+/**
+ * @typedef {object} Webhook
+ * @property {string} id
+ * @property {string} name
+ * @property {string} url
+ * @property {"active" | "paused" | "disabled"} status
+ * @property {string} reason why it is not sent to
+ *
+ * @typedef {object} Delivery
+ * @property {string} id
+ * @property {string} kind
+ * @property {string} at UTC, RFC 3339
+ * @property {"pending" | "delivered" | "dead" | "cancelled"} status
+ * @property {number} attempts
+ * @property {number | null} code HTTP status of the last answer
+ * @property {string} answer
  */
 
 export {};

@@ -2,7 +2,7 @@ import { h, setText } from "./dom.js";
 import { Frame, lookOf, paintGrid, paintRun, paintWords, SPAN } from "./timeline_paint.js";
 import { percent, STATE_WORD } from "./wording.js";
 
-/** @import { Verdict } from "../api/types.js" */
+/** @import { Verdict, Vote } from "../api/types.js" */
 /** @import { Look } from "./timeline_paint.js" */
 
 const GAP = 1_500;
@@ -16,10 +16,9 @@ const SPOKEN = 5_000;
  * pattern and place, not by colour alone.
  */
 export class Timeline {
-  /** @param {{open: number, close: number}} thresholds shares, 0..1 */
-  constructor({ open, close }) {
-    this._open = open;
-    this._close = close;
+  constructor() {
+    /** @type {Vote | null} */
+    this._vote = null;
     /** @type {Sample[]} */
     this._samples = [];
     this._canvas = h("canvas", {
@@ -71,6 +70,11 @@ export class Timeline {
     cancelAnimationFrame(this._request);
   }
 
+  /** @param {Vote} vote its shares are drawn as lines */
+  setVote(vote) {
+    this._vote = vote;
+  }
+
   /**
    * @param {number | null} share 0..1; null when nothing was judged
    * @param {Verdict} state the stream's
@@ -115,9 +119,9 @@ export class Timeline {
     pen.clearRect(0, 0, width, height);
     this._look ??= lookOf(this._canvas);
     const frame = new Frame(now, width, height, this._look.size);
-    paintGrid(pen, frame, this._look, this._open, this._close);
+    paintGrid(pen, frame, this._look, this._vote);
     for (const run of runsOf(this._samples, now)) paintRun(pen, frame, this._look, run);
-    paintWords(pen, frame, this._look, this._open, this._close);
+    paintWords(pen, frame, this._look, this._vote);
   }
 }
 

@@ -1,4 +1,4 @@
-/** @import { Verdict } from "../api/types.js" */
+/** @import { Verdict, Vote } from "../api/types.js" */
 /** @import { Sample } from "./timeline.js" */
 
 /** Milliseconds from one side to the other. */
@@ -66,14 +66,14 @@ export function lookOf(element) {
  * @param {CanvasRenderingContext2D} pen
  * @param {Frame} frame
  * @param {Look} look
- * @param {number} open
- * @param {number} close
+ * @param {Vote | null} vote
  */
-export function paintGrid(pen, frame, look, open, close) {
+export function paintGrid(pen, frame, look, vote) {
   pen.lineWidth = 1;
   for (const share of [0, 1]) rule(pen, frame, frame.y(share), look.line, []);
-  rule(pen, frame, frame.y(open), look.ink, [6, 4]);
-  rule(pen, frame, frame.y(close), look.ink, [1, 4]);
+  if (!vote) return;
+  rule(pen, frame, frame.y(vote.open_share), look.ink, [6, 4]);
+  rule(pen, frame, frame.y(vote.close_share), look.ink, [1, 4]);
 }
 
 /**
@@ -82,10 +82,9 @@ export function paintGrid(pen, frame, look, open, close) {
  * @param {CanvasRenderingContext2D} pen
  * @param {Frame} frame
  * @param {Look} look
- * @param {number} open
- * @param {number} close
+ * @param {Vote | null} vote
  */
-export function paintWords(pen, frame, look, open, close) {
+export function paintWords(pen, frame, look, vote) {
   pen.font = look.font;
   pen.fillStyle = look.ink;
   pen.strokeStyle = look.ground;
@@ -98,11 +97,13 @@ export function paintWords(pen, frame, look, open, close) {
     pen.strokeText(text, x, y);
     pen.fillText(text, x, y);
   };
-  for (const share of [0, close, open, 1]) {
+  for (const share of vote ? [0, vote.close_share, vote.open_share, 1] : [0, 1]) {
     write(`${Math.round(share * 100)} %`, frame.left - 8, frame.y(share), "right", "middle");
   }
-  write("called fake above", frame.left + 4, frame.y(open) - 3, "left", "bottom");
-  write("released below", frame.left + 4, frame.y(close) + 4, "left", "top");
+  if (vote) {
+    write("called fake above", frame.left + 4, frame.y(vote.open_share) - 3, "left", "bottom");
+    write("released below", frame.left + 4, frame.y(vote.close_share) + 4, "left", "top");
+  }
   write("1 min ago", frame.left, frame.foot, "left", "bottom");
   write("30 s", (frame.left + frame.right) / 2, frame.foot, "center", "bottom");
   write("now", frame.right, frame.foot, "right", "bottom");

@@ -3,6 +3,7 @@ import { h, icon } from "../parts/dom.js";
 import { troubleBox } from "../parts/notice.js";
 import { canShare } from "../webrtc/capture.js";
 import { Wall } from "./wall.js";
+import { WebhooksSection } from "./webhooks.js";
 
 /** @import { Client } from "../api/client.js" */
 /** @import { Stream } from "../api/types.js" */
@@ -24,6 +25,7 @@ export class HomeView {
     this._client = client;
     this._publish = publish;
     this._wall = new Wall(client);
+    this._webhooks = new WebhooksSection(client);
     this._empty = h(
       "p",
       { class: "none" },
@@ -36,11 +38,12 @@ export class HomeView {
       this._empty,
       this._wall.element,
     );
-    this.element = h("div", { class: "home" }, this._hero(), this._ways(), this._streams);
+    this.element = h("div", { class: "home" }, this._hero(), this._ways(), this._streams, this._webhooks.element);
   }
 
   stop() {
     this._wall.stop();
+    this._webhooks.stop();
   }
 
   /** @param {Stream[]} streams */

@@ -15,7 +15,6 @@ import { Stage } from "./stage.js";
 /** @import { Publisher } from "../webrtc/whip.js" */
 
 const BACK = "M19 12H5.5M11 6l-6 6l6 6";
-const THRESHOLDS = { open: 0.5, close: 0.3 };
 const DIRECT = 2_000;
 const SPOKEN = 5_000;
 
@@ -44,7 +43,7 @@ export class StreamView {
     /** @type {Verdict | null} */
     this._verdict = null;
 
-    this._timeline = new Timeline(THRESHOLDS);
+    this._timeline = new Timeline();
     this._faces = new FaceList();
     this._events = new EventList(client);
     this._health = new HealthPanel();
@@ -174,6 +173,7 @@ export class StreamView {
   _show(stream) {
     if (!this._stream) void this._history();
     this._stream = stream;
+    this._timeline.setVote(stream.vote);
     this._health.show(stream);
     this._stage.show(stream);
     const own = this._publisher ? { camera: "Your camera", call: "Your call" }[this._publisher.kind] : "";

@@ -1,0 +1,174 @@
+"""Alerts and evidence of a running server: opened from its settings, looked after, closed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import structlog
+
+from streamguard.alerts import Alerts, TargetPolicy, key_of
+from streamguard.alerts.evidence import EvidenceStore, LinkSigner, ManifestSigner
+from streamguard.alerts.finishing import finished
+from streamguard.alerts.keys import derived
+from streamguard.config import AlertSettings, EvidenceSettings, ServerSettings
+from streamguard.errors import ConfigError, StreamguardError
+from streamguard.pipeline.guard import Guard
+from streamguard.server.alert_feed import AlertFeed
+from streamguard.server.evidence import EvidenceKeeper
+
+log = structlog.get_logger("streamguard.alerts")
+DAY = 86_400.0
+EVERY = 600.0
+"""Seconds between two looks for what is too old."""
+
+
+class AlertDesk:
+    """What the server knows of alerts.
+
+    Attributes:
+        alerts: the outbox and all around it.
+        evidence: None where none is kept.
+    """
+
+    def __init__(self, alerts: Alerts, evidence: EvidenceKeeper | None) -> None:
+        self.alerts, self.evidence = alerts, evidence
+
+    def feed(self, stream: str) -> AlertFeed:
+        """The way of a stream's events into the outbox."""
+        return AlertFeed(stream, self.alerts.submit, self.evidence)
+
+    async def tidy(self, keep: float) -> None:
+        """Remove events and finished deliveries older than `keep` seconds, and evidence that is due."""
+        await self.alerts.outbox.purge(time.time() - keep)
+        if self.evidence is not None:
+            swept = await self.evidence.sweep()
+            if swept.events:
+                log.info("evidence removed", events=swept.events, bytes=swept.bytes)
+
+
+@asynccontextmanager
+async def alert_desk(settings: ServerSettings, guard: Guard, url: str) -> AsyncIterator[AlertDesk]:
+    """Alerts for as long as the context lasts; at its end what was submitted is committed.
+
+    Args:
+        settings: where they lie and may go.
+        guard: judges.
+        url: where this server listens.
+
+    Raises:
+        ConfigError: folder, key, database URL or certificates cannot be used.
+        OutboxError: the database cannot be opened.
+    """
+    wanted, folder = settings.alerts, settings.alerts.place
+    await asyncio.to_thread(_make, folder)
+    key_file = wanted.key_file or folder / "alerts.key"
+    database = wanted.database.get_secret_value() if wanted.database else f"sqlite:///{folder / 'alerts.db'}"
+    base = settings.public_url or url
+    own = await asyncio.to_thread(own_addresses, url, base, settings.allowed_hosts)
+    targets = TargetPolicy(tuple(wanted.allow_networks), wanted.allow_http, own)
+    async with contextlib.AsyncExitStack() as stack:
+        alerts = await stack.enter_async_context(Alerts.open(database, key_file, targets=targets, tls=_trust(wanted)))
+        evidence = None
+        if settings.evidence.enabled:
+            key = await asyncio.to_thread(key_of, key_file)
+            evidence = _evidence(settings.evidence, folder / "evidence", key, base, _digest(settings), guard)
+            stack.push_async_callback(evidence.aclose)
+        desk = AlertDesk(alerts, evidence)
+        tidying = asyncio.create_task(_tidy(desk, wanted.keep_days * DAY), name="alert retention")
+        try:
+            yield desk
+        finally:
+            tidying.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await tidying
+
+
+def own_addresses(url: str, public: str, names: Iterable[str]) -> frozenset[tuple[str, int]]:
+    """(host, port) by which this server may be reached: a webhook to itself would go round in circles.
+
+    Args:
+        url: where it listens.
+        public: where others reach it.
+        names: further names it answers to.
+    """
+    listens, outside = urlsplit(url), urlsplit(public)
+    port = listens.port or 0
+    hosts = {listens.hostname or "", *(name.lower() for name in names)}
+    if _own_machine(listens.hostname or ""):
+        hosts |= {"localhost", "127.0.0.1", "::1", "0.0.0.0", "::", socket.gethostname().lower()}
+        with contextlib.suppress(OSError):
+            hosts |= {str(row[4][0]) for row in socket.getaddrinfo(socket.gethostname(), None)}
+    found = {(host, port) for host in hosts if host}
+    if outside.hostname:
+        found.add((outside.hostname, outside.port or (443 if outside.scheme == "https" else 80)))
+    return frozenset(found)
+
+
+def _own_machine(host: str) -> bool:
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return address.is_loopback or address.is_unspecified
+
+
+def _evidence(
+    settings: EvidenceSettings, folder: Path, key: bytes, base: str, config: str, guard: Guard
+) -> EvidenceKeeper:
+    signer = ManifestSigner(derived(key, "evidence manifest"))
+    store = EvidenceStore(
+        folder,
+        signer,
+        LinkSigner(derived(key, "evidence link"), f"{base.rstrip('/')}/evidence"),
+        max_age=settings.keep_days * DAY,
+        max_bytes=round(settings.keep_gigabytes * 1024**3),
+        link_age=settings.link_days * DAY,
+    )
+    return EvidenceKeeper(store, signer.public_key, config, guard.spec.threshold)
+
+
+def _digest(settings: ServerSettings) -> str:
+    """The configuration's hash; without what is secret, so that nobody can guess it from there."""
+    open_part = settings.model_dump_json(exclude={"tokens", "streams", "ice_servers"})
+    return hashlib.sha256(open_part.encode()).hexdigest()
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        cause = f"alerts cannot be kept there ({error.strerror})"
+        raise ConfigError(str(folder), cause, "set alerts.folder, or alerts.enabled = false") from None
+
+
+def _trust(settings: AlertSettings) -> ssl.SSLContext | None:
+    if settings.ca_file is None:
+        return None
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(settings.ca_file)
+    except (OSError, ssl.SSLError) as error:
+        cause = f"it holds no certificates that can be used ({error.strerror or error})"
+        raise ConfigError(str(settings.ca_file), cause, "give a PEM file") from None
+    return context
+
+
+async def _tidy(desk: AlertDesk, keep: float) -> None:
+    while True:
+        try:
+            await finished(desk.tidy(keep))
+        except StreamguardError as error:
+            log.warning("nothing could be removed", detail=str(error))
+        except Exception:
+            log.exception("nothing could be removed")
+        await asyncio.sleep(EVERY)

@@ -1,0 +1,83 @@
+"""Streams that begin at the same moment and share one engine: each verdict belongs to its own stream."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from streamguard.pipeline.guard import Guard
+from streamguard.pipeline.stream import FrameReport
+from streamguard.types import Verdict
+from tests.server.conftest import ServeWith
+from tests.server.peers import until
+from tests.support.portraits import portrait_clip
+
+SECONDS = 4.0
+MESSAGES = 80
+ROUNDS = 3
+
+
+class Collector:
+    """Takes the place of a data channel."""
+
+    readyState = "open"  # noqa: N815 - as WebRTC names it
+    bufferedAmount = 0  # noqa: N815
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def send(self, data: str) -> None:
+        """Keep the message."""
+        self.messages.append(json.loads(data))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same portrait, as it is and with a green face."""
+    folder = tmp_path_factory.mktemp("apart")
+    return {
+        "REAL": portrait_clip(folder / "real.mp4", SECONDS),
+        "FAKE": portrait_clip(folder / "fake.mp4", SECONDS, (0.0, SECONDS)),
+    }
+
+
+async def test_live_streams_of_one_server(serve_with: ServeWith, clips: dict[str, Path]) -> None:
+    streams = [
+        {"name": f"{truth}-{number}", "source": str(clip)} for number in range(2) for truth, clip in clips.items()
+    ]
+    async with serve_with(streams=streams) as (server, _):
+        collectors = {stream.name: Collector() for stream in server.hub.streams()}
+        for stream in server.hub.streams():
+            stream.add_channel(collectors[stream.name])
+        await until(lambda: all(len(each.messages) > MESSAGES for each in collectors.values()), 120)
+        for name, collector in collectors.items():
+            truth = name.partition("-")[0]
+            assert {message["stream"] for message in collector.messages} == {name}
+            assert {message["state"] for message in collector.messages} <= {truth, "UNKNOWN"}
+            assert collector.messages[-1]["state"] == truth
+            faces = [face for message in collector.messages for face in message["faces"]]
+            assert {face["verdict"] for face in faces} <= {truth, "UNKNOWN"}
+            assert {face["track"] for face in faces} == {1}
+        opened = {event.stream for event in server.events.find(limit=99)[0] if event.kind == "fake.opened"}
+        assert opened == {"FAKE-0", "FAKE-1"}
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+async def test_files_as_fast_as_they_can_be_judged(detector: Path, clips: dict[str, Path], engine: str) -> None:
+    async with await asyncio.to_thread(Guard.open, str(detector), engine) as guard:
+
+        async def judged(truth: str) -> None:
+            faces = 0
+            async for item in guard.watch(str(clips[truth]), live=False):
+                if isinstance(item, FrameReport):
+                    states = [face.state for face in item.faces if face.state is not Verdict.UNKNOWN]
+                    assert {state.value for state in states} <= {truth}
+                    faces += len(states)
+            assert faces > SECONDS * 15
+
+        for _ in range(ROUNDS):
+            await asyncio.gather(*(judged(truth) for truth in clips for _ in range(2)))
