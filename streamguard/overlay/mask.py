@@ -83,17 +83,18 @@ def warp(canvas: Canvas, mask: Mask, lowest: float, margin: int) -> Warped | Non
     return Warped(region, np.asarray(cv2.warpAffine(mask.probability, local, (columns, rows)), np.uint8))
 
 
-def paint_heat(canvas: Canvas, warped: Warped, rgb: Rgb, alpha: float, floor: float) -> None:
-    """Lays the colour over the face, the more opaque the more probably fake.
+def paint_heat(canvas: Canvas, warped: Warped, rgb: Rgb, alpha: float, floor: float, threshold: float) -> None:
+    """Lays the colour over the face, the more opaque the more probably fake (see `heat`).
 
     Args:
-        canvas: painted on, only where the probability is above the floor.
+        canvas: painted on, only where the heat is above the floor.
         warped: the mask.
         rgb: the heat's colour.
         alpha: opacity at probability 1.
-        floor: probability; nothing is painted where it is not above.
+        floor: heat, 0..1; nothing is painted where it is not above.
+        threshold: probability above which a pixel counts as fake.
     """
-    coverage = np.asarray(cv2.LUT(warped.probability, _opacities(alpha, floor)), np.uint8)
+    coverage = np.asarray(cv2.LUT(warped.probability, _opacities(alpha, floor, threshold)), np.uint8)
     canvas.blend(warped.region, coverage, rgb)
 
 
@@ -129,9 +130,28 @@ def _usable(affine: Float64Array) -> bool:
     return bool(np.isfinite(affine).all() and abs(float(np.linalg.det(affine[:, :2]))) > 1e-9)
 
 
+def heat(threshold: float) -> Float64Array:
+    """float64 [256]: what each level of a mask means against the threshold, 0..1, one half at it.
+
+    The odds of a level divided by the threshold's: a detector that calls a pixel fake from 0.99 on means little by
+    0.7, and a face called real must not look marked. At a threshold of one half it is the probability itself.
+    """
+    levels, least = np.arange(256) / 255.0, 0.1 / 255.0
+    odds = np.clip(levels, least, 1 - least) / (1 - np.clip(levels, least, 1 - least))
+    border = min(max(threshold, least), 1 - least)
+    relative: Float64Array = 1 - 1 / (1 + odds * (1 - border) / border)
+    return relative
+
+
+def visible_from(floor: float, threshold: float) -> float:
+    """The probability above which a mask is seen: as heat above the floor, or inside the contour."""
+    seen = np.nonzero(heat(threshold) > floor)[0]
+    return min(threshold, (float(seen[0]) - 0.5) / 255.0) if len(seen) else threshold
+
+
 @functools.lru_cache(maxsize=16)
-def _opacities(alpha: float, floor: float) -> UInt8Array:
-    probability = np.arange(256, dtype=np.float64) / 255.0
-    table = np.where(probability > floor, np.round(255.0 * alpha * probability), 0.0).astype(np.uint8)
+def _opacities(alpha: float, floor: float, threshold: float) -> UInt8Array:
+    relative = heat(threshold)
+    table = np.where(relative > floor, np.round(255.0 * alpha * relative), 0.0).astype(np.uint8)
     table.setflags(write=False)
     return table

@@ -10,7 +10,7 @@ from streamguard.overlay.box import paint_box
 from streamguard.overlay.canvas import Canvas
 from streamguard.overlay.colour import PLATE
 from streamguard.overlay.label import draw_label, plate, plate_size, text_width
-from streamguard.overlay.mask import Warped, paint_contour, paint_heat, warp
+from streamguard.overlay.mask import Warped, paint_contour, paint_heat, visible_from, warp
 from streamguard.overlay.style import OverlayItem, OverlayStyle, label_texts
 from streamguard.types import Box, Picture, Verdict
 
@@ -93,9 +93,9 @@ def _line_width(canvas: Canvas, style: OverlayStyle) -> int:
 def _heat(canvas: Canvas, item: OverlayItem, style: OverlayStyle, width: int) -> Warped | None:
     if item.mask is None:
         return None
-    warped = warp(canvas, item.mask, min(style.heat_floor, item.threshold), 2 * width + 2)
+    warped = warp(canvas, item.mask, max(0.0, visible_from(style.heat_floor, item.threshold)), 2 * width + 2)
     if warped is not None:
-        paint_heat(canvas, warped, style.fake, style.heat_alpha, style.heat_floor)
+        paint_heat(canvas, warped, style.fake, style.heat_alpha, style.heat_floor, item.threshold)
     return warped
 
 

@@ -39,7 +39,8 @@ class OverlayStyle:
     Attributes:
         fake, real, unknown: colours of the states; `fake` is the heat's, too.
         heat_alpha: opacity of the heat where the probability is 1, 0..1.
-        heat_floor: probability above which heat is painted, 0..1.
+        heat_floor: heat above which it is painted, 0..1; heat is the probability against the threshold, one half at
+            it (see `mask.heat`).
         scale: of lines and text, above 0 and at most 4; 1 suits a viewer who sees the whole picture.
         show_share: writes the vote's share behind the score.
         keep_top: pixels at the top where no label is put (room for `banner`).
@@ -52,7 +53,7 @@ class OverlayStyle:
     real: Rgb = BLUE
     unknown: Rgb = GREY
     heat_alpha: float = 0.6
-    heat_floor: float = 0.1
+    heat_floor: float = 0.25
     scale: float = 1.0
     show_share: bool = False
     keep_top: int = 0

@@ -18,6 +18,7 @@ from streamguard.errors import ConfigError
 from streamguard.overlay import OverlayItem, OverlayStyle, banner, follow, paint
 from streamguard.overlay.colour import VERMILLION
 from streamguard.overlay.label import plate_size, sign_coverage
+from streamguard.overlay.mask import heat, visible_from
 from streamguard.types import Face, Mask, Picture, UInt8Array, Verdict
 
 MakePicture = Callable[..., Picture]
@@ -97,11 +98,12 @@ def test_opacity_follows_the_probability_and_stops_at_the_floor(
     picture = make_picture(600, 600)
     face = make_face((40.0, 40.0, 552.0, 552.0))
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None], 256, 0)
-    item = OverlayItem(face, REAL, None, 0.2, None, make_mask(face, ramp.copy()), 1.0)
-    row = paint(picture, [item]).v[150, 40:260].astype(int)
+    item = OverlayItem(face, REAL, None, 0.2, None, make_mask(face, ramp.copy()), 0.95)
+    # The contour lies right of these columns.
+    row = paint(picture, [item], OverlayStyle(heat_alpha=1.0)).v[150, 40:250].astype(int)
     assert (np.diff(row) >= -1).all()
     assert (row[:4] == 128).all()
-    assert row[-1] - 128 > 20
+    assert row[-1] - 128 > 15
 
 
 def test_the_contour_is_drawn_at_the_threshold_only(
@@ -230,3 +232,23 @@ def test_a_mask_follows_its_face(make_face: MakeFace, make_mask: MakeMask) -> No
 def test_styles_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="overlay style"):
         OverlayStyle(**wrong)
+
+
+@given(st.floats(0.01, 0.99))
+def test_heat_rises_with_the_probability_and_is_one_half_at_the_threshold(threshold: float) -> None:
+    values = heat(threshold)
+    assert (np.diff(values) > 0).all()
+    below, above = values[int(threshold * 255)], values[min(255, int(threshold * 255) + 1)]
+    assert below <= 0.5 + 1e-9
+    assert above >= 0.5 - 1e-9
+
+
+def test_heat_is_the_probability_where_the_threshold_is_one_half() -> None:
+    assert np.allclose(heat(0.5), np.arange(256) / 255, atol=1e-3)
+
+
+def test_what_a_strict_detector_does_not_call_fake_is_not_painted() -> None:
+    """A real face with probabilities of 0.7 all over, judged at 0.99, stays as it is."""
+    assert visible_from(0.25, 0.99) > 0.95
+    assert visible_from(0.25, 0.5) == pytest.approx(0.25, abs=0.01)
+    assert visible_from(1.0, 0.5) == 0.5
