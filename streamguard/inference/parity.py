@@ -32,7 +32,7 @@ class ParityBar:
     Attributes:
         p999_error: largest 99.9th percentile of a pixel's probability error, 0..1. bfloat16 keeps 8 bits of
             mantissa, and a norm within the picture passes its rounding on: `unet_v1` is 0.09 off there, with no
-            verdict changed and the same frame AUC to three digits on 1,994 frames.
+            verdict of the crops changed, and has the same frame AUC to three digits on 1,994 frames.
         iou: smallest intersection over union of the fake pixels of all crops, without undecided pixels, 0..1.
         agreement: smallest share of crops with the same verdict, without undecided crops, 0..1.
         undecided: half width, in probability, of the band round the threshold where the reference is undecided.
