@@ -256,7 +256,7 @@ def delivery_row(subscription: str, event: Event, message: Message, now: float) 
 def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
     """An INSERT that can say what a conflict means. Both dialects' have the same methods."""
     if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)  # type: ignore[return-value]
+        return sqlite.insert(table)  # type: ignore[return-value]  # two classes of the same shape
     return postgresql.insert(table)
 
 

@@ -56,7 +56,7 @@ class VerdictChannel(Protocol):
         ...
 
     @property
-    def bufferedAmount(self) -> int:  # noqa: N802
+    def bufferedAmount(self) -> int:  # noqa: N802 - as WebRTC names it
         """Bytes not sent yet."""
         ...
 

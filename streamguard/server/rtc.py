@@ -313,7 +313,7 @@ def _on_picture_loss(session: Session, sender: object, ask: Callable[[], None]) 
         ask()
 
     # aiortc calls this on PLI and FIR; for a track of packets it would do nothing.
-    sender._send_keyframe = asked  # type: ignore[attr-defined]
+    sender._send_keyframe = asked  # type: ignore[attr-defined]  # private
 
 
 def _check_name(name: str) -> None:

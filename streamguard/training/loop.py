@@ -28,6 +28,7 @@ from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
 CHECKPOINT_EVERY = 100
+BATCH_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(slots=True)
@@ -60,7 +61,7 @@ class Trainer:
         self.model: LoadedModel = _start(config)
         network = self.model.network
         assert isinstance(network, UnetGraph)
-        network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]
+        network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs know 4-d tensors only
         self._network = network
         self._average = {key: value.detach().clone() for key, value in self._network.state_dict().items()}
         self._head = EncoderHead(self._network.encoders, _encoder_channels(self._network)).to(self._device)
@@ -140,7 +141,7 @@ class Trainer:
         loss = loss + self._config.train.picture_loss * picture_loss(logits, target)
         loss = loss + self._config.train.encoder_loss * presence_loss(self._head(), target)
         self._optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._optimizer.step()
         # A short memory at first: the random start must not linger in the average.
@@ -221,7 +222,8 @@ def _start(config: TrainConfig) -> LoadedModel:
         return start
     given = load(config.train.start_from).network.state_dict()
     # Where the start normalised over the batch and this network does within the picture, its running means go.
-    kept = {key: value for key, value in given.items() if key in start.network.state_dict()}
+    wanted = start.network.state_dict()
+    kept = {key: value for key, value in given.items() if key in wanted or not key.endswith(BATCH_STATISTICS)}
     try:
         start.network.load_state_dict(kept)
     except RuntimeError as error:

@@ -14,8 +14,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from streamguard.alerts import Database, Outbox, Sealer
-from tests.alerts.tools import Clock
+from streamguard.alerts.clock import wall_clock
+from tests.alerts.tools import Clock, House, house
 from tests.support import postgres
+from tests.support.receiver import Receiver, receiver
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC).timestamp()
 """A Monday at noon."""
@@ -75,3 +77,17 @@ def sealer() -> Sealer:
 async def _loop_is_warm() -> None:
     """The loop's own helpers exist before a test's leak guard counts."""
     await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def receiving() -> AsyncIterator[Receiver]:
+    """A TLS receiver of webhooks."""
+    async with receiver() as one:
+        yield one
+
+
+@pytest.fixture
+async def home(database: Database, receiving: Receiver, sealer: Sealer) -> AsyncIterator[House]:
+    """The alerts' parts around one database; time stands still at the present, as the signatures' check asks."""
+    async with house(database, receiving, Clock(wall_clock()), sealer) as one:
+        yield one

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Any
 
@@ -25,19 +24,6 @@ from tests.support.receiver import (
     receiver,
     reset_in_the_middle,
 )
-
-
-@pytest.fixture
-async def receiving() -> AsyncIterator[Receiver]:
-    async with receiver() as one:
-        yield one
-
-
-@pytest.fixture
-async def home(database: Database, receiving: Receiver, sealer: Sealer) -> AsyncIterator[House]:
-    """Real time stands still here, too, but at the present: the public library checks the timestamp."""
-    async with house(database, receiving, Clock(wall_clock()), sealer) as one:
-        yield one
 
 
 async def test_a_message_arrives_signed_once(home: House) -> None:

@@ -8,7 +8,9 @@ import json
 import random
 import signal
 import sys
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -51,7 +53,7 @@ async def run_killed(url: str, folder: Path, *, faces: int, kills: int, pause: f
                 # Half of the lives are cut from their first delivery on, the others anywhere, also while starting.
                 if chance.random() < 0.5:
                     with contextlib.suppress(TimeoutError):
-                        await receiving.until(lambda before=before: len(receiving.requests) > before, 20.0)  # type: ignore[misc]
+                        await receiving.until(partial(_more_than, receiving, before), 20.0)
                     await asyncio.sleep(chance.uniform(0.0, life / 4))
                 else:
                     await asyncio.sleep(chance.uniform(0.0, life))
@@ -63,8 +65,12 @@ async def run_killed(url: str, folder: Path, *, faces: int, kills: int, pause: f
         return _figures(receiving, kills, faces)
 
 
+def _more_than(receiving: Receiver, before: int) -> bool:
+    return len(receiving.requests) > before
+
+
 @contextlib.asynccontextmanager
-async def _worker(settings: dict[str, object]):  # type: ignore[no-untyped-def] # noqa: ANN202
+async def _worker(settings: dict[str, object]) -> AsyncIterator[asyncio.subprocess.Process]:
     worker = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",

@@ -62,7 +62,7 @@ async def test_an_unknown_one(subscriptions: Subscriptions, work: str) -> None:
 )
 async def test_what_is_refused(subscriptions: Subscriptions, wrong: dict[str, object], cause: str) -> None:
     with pytest.raises(SubscriptionError) as caught:
-        await subscriptions.create(URL, **wrong)  # type: ignore[arg-type]
+        await subscriptions.create(URL, **wrong)  # type: ignore[arg-type]  # wrong on purpose
     assert cause in str(caught.value)
     assert caught.value.remedy
     assert str(wrong.get("secret", "---")) not in str(caught.value)

@@ -22,7 +22,7 @@ def ring_of(path: Path, **options: float) -> PacketRing:
     """A ring through which a file's packets have run; the file is closed again."""
     with av.open(str(path)) as source:
         stream = source.streams.video[0]
-        ring = PacketRing(stream, **options)  # type: ignore[arg-type]
+        ring = PacketRing(stream, **options)  # type: ignore[arg-type]  # keyword arguments passed on
         for packet in source.demux(stream):
             ring.push(packet)
     return ring
