@@ -53,5 +53,5 @@ async def test_a_stream_shows_its_own(tmp_path: Path, detector: Path) -> None:
             await page.add_init_script(_KEEP_WORDS)
             await page.goto(f"{server.url}/#/stream/door")
             await page.wait_for_function(
-                "['30 %', '50 %', 'called fake above'].every((word) => window.words.has(word))"
+                "() => ['30 %', '50 %', 'called fake above'].every((word) => window.words.has(word))"
             )
