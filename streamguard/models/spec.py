@@ -22,10 +22,11 @@ class _Table(BaseModel):
 
 
 class _Network(_Table):
-    architecture: Literal["unet"]
+    architecture: Literal["unet", "unet_lite0"]
     features: int = Field(ge=1, le=256)
     steps: int = Field(ge=2, le=8)
     picture_norms: int = Field(default=0, ge=0, le=8)
+    working_side: int = Field(default=0, ge=0, le=1024, multiple_of=32)
 
 
 class _Input(_Table):
@@ -68,6 +69,15 @@ class _Document(_Table):
     weights: _Weights = _Weights()
 
     @model_validator(mode="after")
+    def _as_built(self) -> Self:
+        network = self.network
+        if network.architecture == "unet_lite0" and (network.steps, network.picture_norms) != (6, 0):
+            raise ValueError("a unet_lite0 has network.steps = 6 and no network.picture_norms")
+        if network.architecture == "unet" and network.working_side:
+            raise ValueError("a unet works at input.size: leave out network.working_side")
+        return self
+
+    @model_validator(mode="after")
     def _halved_evenly(self) -> Self:
         multiple = 2 ** (self.network.steps - 1)
         if self.input.size % multiple:
@@ -82,8 +92,11 @@ class ModelSpec:
     Attributes:
         name: its folder's name under `engines/`.
         description: one sentence for people.
-        architecture, features, steps, picture_norms: the network (`unet`: channels at full resolution, number of
-            resolutions, encoders normalised within the picture).
+        architecture: `unet`, or `unet_lite0`: one over EfficientNet-Lite0.
+        features: channels of the finest decoder.
+        steps: number of resolutions; always 6 of `unet_lite0`.
+        picture_norms: of `unet`: encoders normalised within the picture.
+        working_side: of `unet_lite0`: side in pixels that the input is brought down to inside; 0: it is not.
         size: side of the square input in pixels.
         margin: side of the crop as a multiple of the face box's longer side; the same in training and live.
         mean, std: RGB normalisation of pixels scaled to 0..1.
@@ -104,6 +117,7 @@ class ModelSpec:
     features: int
     steps: int
     picture_norms: int
+    working_side: int
     size: int
     margin: float
     mean: tuple[float, float, float]
@@ -174,6 +188,7 @@ def format_spec(spec: ModelSpec) -> str:
             "features": spec.features,
             "steps": spec.steps,
             "picture_norms": spec.picture_norms,
+            "working_side": spec.working_side,
         },
         "input": {"size": spec.size, "margin": spec.margin, "mean": list(spec.mean), "std": list(spec.std)},
         "rule": {"threshold": spec.threshold, "smallest_component": spec.smallest_component},

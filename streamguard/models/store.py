@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -17,16 +17,34 @@ from streamguard.errors import CorruptWeights, OutputError, UnknownModel
 from streamguard.files import write_bytes
 from streamguard.models.spec import ModelSpec, format_spec, parse_spec, read_spec
 from streamguard.models.unet import unet
+from streamguard.models.unet_lite0 import UnetLite0
 
 DEFAULT_MODEL = "unet_v1"
 # Every one of the 256 levels is exact in bfloat16 after this: traces of one level are not rounded away.
 MEAN = (128 / 255, 128 / 255, 128 / 255)
 STD = (64 / 255, 64 / 255, 64 / 255)
+LITE_STD = (128 / 255, 128 / 255, 128 / 255)
+"""What EfficientNet-Lite was taught ImageNet with."""
 CROP_MARGIN = 1.4
-SHAPES: dict[str, tuple[int, int]] = {"unet": (32, 5), "unet_v1": (16, 6)}
-"""Features and resolution steps of the two shipped networks."""
 PICTURE_NORMS = 2
-"""Encoders normalised within the picture, of networks trained from now on."""
+"""Encoders normalised within the picture, of `unet` and `unet_v1` trained from now on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    architecture: str
+    features: int
+    steps: int
+    picture_norms: int
+    working_side: int
+
+
+SHAPES = {
+    "unet": _Shape("unet", 32, 5, PICTURE_NORMS, 0),
+    "unet_v1": _Shape("unet", 16, 6, PICTURE_NORMS, 0),
+    "unet_lite0": _Shape("unet_lite0", 24, 6, 0, 160),
+}
+"""The networks that can be trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,29 +70,28 @@ def available(folder: Path | None = None) -> tuple[str, ...]:
 
 def build(spec: ModelSpec) -> nn.Module:
     """The spec's network with fresh weights, in evaluation mode."""
+    if spec.architecture == "unet_lite0":
+        return UnetLite0(spec.features, spec.working_side).eval()
     return unet(spec.features, spec.steps, spec.picture_norms).eval()
 
 
 def fresh(name: str, seed: int = 0) -> LoadedModel:
-    """A randomly initialised `unet` or `unet_v1`.
+    """A randomly initialised network of `SHAPES`.
 
     Raises:
         UnknownModel: no such shape.
     """
     if name not in SHAPES:
         raise UnknownModel(name, "no network of that name", f"choose one of {', '.join(sorted(SHAPES))}")
-    features, steps = SHAPES[name]
+    architecture = SHAPES[name].architecture
     spec = ModelSpec(
         name=name,
         description="",
-        architecture="unet",
-        features=features,
-        steps=steps,
-        picture_norms=PICTURE_NORMS,
+        **asdict(SHAPES[name]),
         size=256,
         margin=CROP_MARGIN,
         mean=MEAN,
-        std=STD,
+        std=STD if architecture == "unet" else LITE_STD,
         threshold=0.5,
         smallest_component=100,
     )

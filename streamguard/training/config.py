@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator
 
 from streamguard.errors import ConfigError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+IMAGENET = "imagenet"
 
 
 class _Table(BaseModel):
@@ -75,8 +76,13 @@ class TrainTable(_Table):
 
     seed: int = 1
     start_from: str = ""
-    """Name or folder of a detector of the same network whose weights are the start; empty: random weights."""
+    """Name or folder of a detector of the same network whose weights are the start; `imagenet`: the encoder of
+    `unet_lite0` as ImageNet taught it; empty: random weights."""
     learning_rate: float = Field(default=1e-3, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    """How the learning rate goes on after the warm-up: down to a hundredth along half a cosine, or as it is."""
+    weight_decay: float = Field(default=0.0, ge=0)
+    """Of the kernels, decoupled (AdamW: Loshchilov and Hutter, 2019)."""
     warmup_steps: int = Field(default=200, ge=0)
     selfblend_share: Share = 0.4
     fresh_share: Share = 0.5
@@ -100,7 +106,7 @@ class TrainConfig(_Table):
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     network: str
-    """`unet` or `unet_v1`."""
+    """`unet`, `unet_v1` or `unet_lite0`."""
     data: DataTable
     prepare: PrepareTable = PrepareTable()
     train: TrainTable

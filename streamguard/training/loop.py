@@ -17,18 +17,19 @@ import torch
 from torch import nn
 
 from streamguard.errors import DataError, OutputError
-from streamguard.models import LoadedModel, fresh, load
+from streamguard.models import LoadedModel, fresh
 from streamguard.models.unet import UnetGraph
+from streamguard.models.unet_lite0 import UnetLite0
 from streamguard.training.config import TrainConfig
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.evaluation.metrics import auc
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
 from streamguard.training.sampler import Packs, Sampler
+from streamguard.training.start import start
 from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
 CHECKPOINT_EVERY = 100
-BATCH_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
 @dataclass(slots=True)
@@ -58,15 +59,20 @@ class Trainer:
         self._config, self._packs, self._checkpoint = config, packs, checkpoint
         self._sampler = Sampler(config, packs)
         self._device = torch.device(device)
-        self.model: LoadedModel = _start(config)
+        self.model: LoadedModel = start(config)
         network = self.model.network
-        assert isinstance(network, UnetGraph)
+        assert isinstance(network, UnetGraph | UnetLite0)
         network.to(self._device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs know 4-d tensors only
         self._network = network
         self._average = {key: value.detach().clone() for key, value in self._network.state_dict().items()}
         self._head = EncoderHead(self._network.encoders, _encoder_channels(self._network)).to(self._device)
         trained = [*self._network.parameters(), *self._head.parameters()]
-        self._optimizer = torch.optim.Adam(trained, lr=config.train.learning_rate)
+        # Kernels alone are held small: a norm's scale or a bias has nothing to overfit with.
+        groups = [
+            {"params": [part for part in trained if part.ndim > 1], "weight_decay": config.train.weight_decay},
+            {"params": [part for part in trained if part.ndim <= 1], "weight_decay": 0.0},
+        ]
+        self._optimizer = torch.optim.AdamW(groups, lr=config.train.learning_rate)
         self.progress = Progress()
         self.total_steps = sum(stage.steps for stage in config.train.stages)
         if checkpoint.is_file():
@@ -158,6 +164,8 @@ class Trainer:
         train, step = self._config.train, self.progress.step
         if step < train.warmup_steps:
             return train.learning_rate * (step + 1) / train.warmup_steps
+        if train.schedule == "constant":
+            return train.learning_rate
         share = (step - train.warmup_steps) / max(1, self.total_steps - train.warmup_steps)
         return train.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
@@ -214,47 +222,12 @@ class Trainer:
             ) from error
 
 
-def _start(config: TrainConfig) -> LoadedModel:
-    """The network to train: as it begins by chance, or as another run left it."""
-    start = fresh(config.network, config.train.seed)
-    if not config.train.start_from:
-        decorrelate(start.network)
-        return start
-    given = load(config.train.start_from).network.state_dict()
-    # Where the start normalised over the batch and this network does within the picture, its running means go.
-    wanted = start.network.state_dict()
-    kept = {key: value for key, value in given.items() if key in wanted or not key.endswith(BATCH_STATISTICS)}
-    try:
-        start.network.load_state_dict(kept)
-    except RuntimeError as error:
-        raise DataError(
-            config.train.start_from, f"not a {config.network}", "give a detector of the same network"
-        ) from error
-    return start
-
-
-def _encoder_channels(network: UnetGraph) -> int:
+def _encoder_channels(network: UnetGraph | UnetLite0) -> int:
     norms = [
         [part for part in block.modules() if isinstance(part, nn.BatchNorm2d | nn.InstanceNorm2d)]
         for block in network.encoders
     ]
     return sum(parts[-1].num_features for parts in norms)
-
-
-def decorrelate(network: nn.Module) -> None:
-    """Let the first convolution start on fine detail and on decorrelated colours instead of raw RGB.
-
-    In natural pictures the three channels are nearly one: random filters see brightness only, and faint traces
-    are found late. Three filters of four lose their mean (high-pass, as in Bayar and Stamm, 2016), and all are
-    multiplied by the whitening matrix of normalised RGB.
-    """
-    first = next(module for module in network.modules() if isinstance(module, nn.Conv2d))
-    axes = torch.tensor([[1.0, 1.0, 1.0], [1.0, 0.0, -1.0], [1.0, -2.0, 1.0]])
-    axes = axes / axes.norm(dim=1, keepdim=True) / torch.tensor([[2.7], [0.25], [0.05]]).sqrt()
-    with torch.no_grad():
-        fine = first.weight[: first.out_channels * 3 // 4]
-        fine -= fine.mean(dim=(2, 3), keepdim=True)
-        first.weight.copy_(torch.einsum("ocyx,ci->oiyx", first.weight, axes))
 
 
 def patches_seen(config: TrainConfig) -> Iterator[tuple[int, int]]:

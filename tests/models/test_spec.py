@@ -25,6 +25,7 @@ specs = st.builds(
     features=st.integers(1, 256),
     steps=st.integers(2, 8),
     picture_norms=st.integers(0, 8),
+    working_side=st.just(0),
     size=st.sampled_from([128, 256, 1024]),
     margin=st.floats(1, 3),
     mean=triples,

@@ -82,6 +82,7 @@ def green_detector(name: str = "green") -> LoadedModel:
         features=1,
         steps=2,
         picture_norms=0,
+        working_side=0,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )

@@ -15,9 +15,10 @@ from streamguard.errors import DataError, OutputError, UnknownModel
 from streamguard.models import fresh, load, save
 from streamguard.training.config import TrainConfig
 from streamguard.training.donor_blend import donor_blend
-from streamguard.training.loop import Progress, Trainer, decorrelate, patches_seen
+from streamguard.training.loop import Progress, Trainer, patches_seen
 from streamguard.training.sampler import open_packs
 from streamguard.training.selfblend import SelfBlend
+from streamguard.training.start import decorrelate
 from tests.support.training_data import CONFIG, micro_config, write_packs
 
 LEARNING = """

