@@ -49,7 +49,7 @@ $(VENV)/.installed: pyproject.toml | runtime
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --editable ".[dev,int8,train]"
 	@touch $@
 
 clean:

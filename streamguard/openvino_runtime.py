@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -27,18 +29,37 @@ def openvino() -> Any:
     """
     # Two streams that begin at the same moment ask from two threads.
     with _ONE_AT_A_TIME:
-        hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == _REPORTER}
-        # None makes its import fail, which the tools take for "not installed".
-        sys.modules[_REPORTER] = None  # type: ignore[assignment]  # typed as if it held modules only
-        try:
+        with _no_reporter():
             import openvino as module
-        finally:
-            del sys.modules[_REPORTER]
-            sys.modules.update(hidden)
         # Its first use of numpy waits for a lock of its own with Python's held: two threads that come to it at the
         # same moment stop each other, and with them the whole process, for ever.
         module.Tensor(np.zeros(1, np.uint8), shared_memory=True).element_type.to_dtype()
     return module
+
+
+@cache
+def nncf() -> Any:
+    """The module `nncf`, which quantises OpenVINO's graphs; it reports to the same makers.
+
+    Raises:
+        ImportError: it is not installed, or does not load here.
+    """
+    openvino()
+    with _ONE_AT_A_TIME, _no_reporter():
+        import nncf as module
+    return module
+
+
+@contextmanager
+def _no_reporter() -> Iterator[None]:
+    hidden = {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == _REPORTER}
+    # None makes its import fail, which the tools take for "not installed".
+    sys.modules[_REPORTER] = None  # type: ignore[assignment]  # typed as if it held modules only
+    try:
+        yield
+    finally:
+        del sys.modules[_REPORTER]
+        sys.modules.update(hidden)
 
 
 @cache

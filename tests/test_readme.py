@@ -18,7 +18,7 @@ from typer.main import get_command
 from streamguard.cli import app
 from tests.support.hosts import refused_port, web_server
 from tests.support.rtsp_server import RtspServer
-from tests.support.training_data import ROOT, data_root, environment, write_config
+from tests.support.training_data import ROOT, data_root, environment, write_config, write_packs
 
 README = (ROOT / "README.md").read_text()
 SHORT = ["--seconds", "2"]
@@ -94,8 +94,29 @@ CASES: dict[str, Case] = {
         lambda p: ["evaluate", "--real", str(p.clip.parent), "--fake", str(p.clip.parent), "--json", "figures.json"],
         {0},
     ),
-    "streamguard train engines/unet_v1/train.toml --data DATA": (
+    "streamguard evaluate --pairs DIR --robustness all --gallery errors --html report.html": (
+        lambda p: [
+            *("evaluate", "--pairs", str(p.data() / "pairs"), "--every", "10", "--robustness", "250k,q50"),
+            *("--gallery", "errors", "--html", "report.html"),
+        ],
+        {0},
+    ),
+    "streamguard train engines/unet_lite0/train.toml --data DATA": (
         lambda p: ["train", str(write_config(p.folder)), "--data", str(p.data()), "--out", str(p.folder / "out")],
+        {0},
+    ),
+    "streamguard search engines/unet_lite0/train.toml --packs runs/packs --out runs/search --trials 40 --seconds 300": (
+        lambda p: [
+            *("search", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
+            *("--out", "search", "--trials", "1", "--seconds", "2", "--network", "unet_v1", "--triples", "2"),
+        ],
+        {0},
+    ),
+    "streamguard compare engines/unet_lite0/train.toml --detectors meso4,resnet18,unet_lite0 --seconds 3600": (
+        lambda p: [
+            *("compare", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
+            *("--detectors", "meso4,unet_lite0", "--crops", "8", "--side", "64"),
+        ],
         {0},
     ),
 }

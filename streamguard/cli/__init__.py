@@ -14,12 +14,14 @@ import typer
 
 from streamguard.cli import (
     bench,
+    compare,
     compile,
     demo,
     doctor,
     evaluate,
     evidence,
     scan,
+    search,
     serve,
     train,
     watch,
@@ -46,6 +48,8 @@ app.command("compile")(compile.compile_)
 app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("compare")(compare.compare)
+app.command("search")(search.search)
 for name, command in webhook_admin.COMMANDS.items():
     webhook.webhook.command(name)(command)
 app.add_typer(webhook.webhook, name="webhook")

@@ -7,7 +7,7 @@ import os
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 from rich.table import Table
 
+from streamguard.cli.compile import precision_of
 from streamguard.cli.runner import console, notes, run
 
 if TYPE_CHECKING:
     from streamguard.faces import Detections, FaceDetector
-    from streamguard.inference import Engine
+    from streamguard.inference import Engine, Precision
     from streamguard.models import LoadedModel
     from streamguard.types import Picture
 
@@ -32,6 +33,9 @@ def bench(
     what: Annotated[str, typer.Argument(help="`engines`, or `webrtc`: glass to glass and viewers.")] = "engines",
     model: Annotated[list[str] | None, typer.Option(help="Detectors; default: all that are here.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Engines beside eager; default: all that work here.")] = None,
+    precision: Annotated[
+        list[str] | None, typer.Option(help="Precisions side by side, where an engine has them; may be repeated.")
+    ] = None,
     seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per engine measured.")] = 6.0,
     clip: Annotated[Path | None, typer.Option(help="Video for the stages; default: a 720p30 portrait clip.")] = None,
 ) -> None:
@@ -59,7 +63,7 @@ def bench(
     loaded = [_load(name) for name in names]
     # One engine named: the stages and the whole pipeline are its own, too.
     chosen = engine[0] if engine and len(engine) == 1 else None
-    console.print(_engines(loaded, engine, seconds))
+    console.print(_engines(loaded, engine, seconds, [precision_of(name) for name in precision or ()]))
     judge = next((one for one in loaded if one.spec.name == models.DEFAULT_MODEL), loaded[0])
     with tempfile.TemporaryDirectory() as folder:
         path = clip or Path(folder) / "portrait.mp4"
@@ -82,7 +86,12 @@ def _load(name: str) -> LoadedModel:
     return models.load(name)
 
 
-def _engines(loaded: list[LoadedModel], wanted: list[str] | None, seconds: float) -> Table:
+def _engines(
+    loaded: list[LoadedModel],
+    wanted: list[str] | None,
+    seconds: float,
+    precisions: Sequence[Precision | None] = (),
+) -> Table:
     import numpy as np
 
     from streamguard.errors import EngineError
@@ -93,31 +102,36 @@ def _engines(loaded: list[LoadedModel], wanted: list[str] | None, seconds: float
         table.add_column(column, justify="right" if column in {"crops/s", "beside eager"} else "left")
     known = factories()
     for model in loaded:
-        engines: dict[str, Engine] = {}
+        engines: dict[tuple[str, str], Engine] = {}
         for name, factory in known.items():
             probe = factory.probe()
             if name != "torch" and not (name in wanted if wanted else probe.available and probe.automatic):
                 continue
-            try:
-                engines[name] = prepare(factory, model, EngineOptions(max_batch=8)).engine
-            except EngineError as error:
-                table.add_row(model.spec.name, name, "-", "-", f"refused: {error.cause}")
+            # The others stand beside what is taken by itself.
+            for precision in (None, *precisions) if name != "torch" else (None,):
+                try:
+                    one = prepare(factory, model, EngineOptions(max_batch=8, precision=precision)).engine
+                except EngineError as error:
+                    table.add_row(model.spec.name, name, precision or "-", "-", f"refused: {error.cause}")
+                else:
+                    # Asked for by name, the default comes a second time.
+                    engines.setdefault((name, one.precision), one)
         crops = np.resize(parity_crops(), (8, 256, 256, 3))
         # In turns, so that a noisy neighbour slows all alike.
-        done: Counter[str] = Counter()
-        spent: defaultdict[str, float] = defaultdict(float)
+        done: Counter[tuple[str, str]] = Counter()
+        spent: defaultdict[tuple[str, str], float] = defaultdict(float)
         for one in engines.values():
             one.infer(crops)
-        while any(spent[name] < seconds for name in engines):
-            for name, one in engines.items():
+        while any(spent[key] < seconds for key in engines):
+            for key, one in engines.items():
                 start = time.perf_counter()
                 one.infer(crops)
-                spent[name] += time.perf_counter() - start
-                done[name] += len(crops)
-        eager = done["torch"] / spent["torch"]
-        for name, one in engines.items():
-            rate = done[name] / spent[name]
-            table.add_row(model.spec.name, name, one.precision, f"{rate:.1f}", f"{rate / eager:.1f}x")
+                spent[key] += time.perf_counter() - start
+                done[key] += len(crops)
+        eager = done["torch", "float32"] / spent["torch", "float32"]
+        for key, one in engines.items():
+            rate = done[key] / spent[key]
+            table.add_row(model.spec.name, *key, f"{rate:.1f}", f"{rate / eager:.1f}x")
             one.close()
     return table
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from streamguard.cli.calibration import read_calibration
 from streamguard.errors import EngineError, EngineUnavailable
 
 if TYPE_CHECKING:
@@ -23,30 +26,45 @@ def compile_(
         str | None, typer.Option(help="An engine. By default every compiled one that can be used here.")
     ] = None,
     max_batch: Annotated[int, typer.Option(min=1, max=256, help="Largest batch.")] = 16,
+    precision: Annotated[
+        str | None, typer.Option(help="`float32`, `bfloat16`, `float16` or `int8`; default: the fastest float here.")
+    ] = None,
+    calibrate: Annotated[
+        Path | None, typer.Option(help="For int8: folder of faces, pictures or videos, or a training pack.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Compile again what is compiled already.")] = False,
 ) -> None:
     """Compile detectors for this machine, verify them against the float32 reference, and keep them.
 
     Raises:
         UnknownModel, CorruptWeights, UnknownEngine: as named on the command line.
+        DataError: there are too few faces to calibrate on.
         EngineUnavailable: the named engine, or every compiled one, cannot be used here.
         ParityError, EngineFailed: the last refusal, after the table, when an engine was refused.
     """
     from streamguard import inference, models
 
     console = Console()
+    wanted = precision_of(precision)
+    if calibrate is not None and wanted != "int8":
+        raise typer.BadParameter("only int8 is calibrated: give --precision int8", param_hint="--calibrate")
     loaded = [models.load(name) for name in model or models.available()]
-    options = inference.EngineOptions(max_batch=max_batch)
-    table = Table("model", "engine", "precision", "mask IoU", "verdicts", "p99.9 error", "largest", "result")
+    options = inference.EngineOptions(max_batch=max_batch, precision=wanted)
+    table = Table(
+        "model", "engine", "precision", "mask IoU", "verdicts", "p99.9 error", "largest", "AUC lost", "result"
+    )
     refusal: EngineError | None = None
-    for factory in _wanted(engine):
+    # Eight bits are OpenVINO's alone.
+    for factory in _wanted(engine or ("openvino" if wanted == "int8" else None)):
         for one in loaded:
             try:
                 with console.status(f"{factory.name}: {one.spec.name}"):
-                    prepared = inference.prepare(factory, one, options, force=force)
+                    if calibrate is not None:
+                        options = replace(options, calibration=read_calibration(calibrate, one.spec))
+                    prepared = inference.prepare(factory, one, options, force=force or calibrate is not None)
             except EngineError as error:
                 refusal = error
-                table.add_row(one.spec.name, factory.name, *[""] * 5, f"[red]{escape(error.cause)}")
+                table.add_row(one.spec.name, factory.name, *[""] * 6, f"[red]{escape(error.cause)}")
                 continue
             prepared.engine.close()
             parity = prepared.manifest.parity
@@ -58,11 +76,26 @@ def compile_(
                 f"{parity.verdict_agreement:.0%} of {parity.crops}",
                 f"{parity.p999_error:.4f}",
                 f"{parity.max_error:.4f}",
+                "" if parity.auc_drop is None else f"{parity.auc_drop:+.4f}",
                 _result(prepared),
             )
     console.print(table)
     if refusal is not None:
         raise refusal
+
+
+def precision_of(name: str | None) -> inference.Precision | None:
+    """The precision of that name; None for None.
+
+    Raises:
+        EngineUnavailable: there is none.
+    """
+    from streamguard.inference import Precision
+
+    known = get_args(Precision)
+    if name is not None and name not in known:
+        raise EngineUnavailable(f"--precision {name}", "there is no such precision", f"choose of {', '.join(known)}")
+    return cast("inference.Precision | None", name)
 
 
 def _wanted(engine: str | None) -> list[inference.EngineFactory]:

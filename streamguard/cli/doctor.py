@@ -18,7 +18,18 @@ from streamguard.errors import StreamguardError
 if TYPE_CHECKING:
     from streamguard import inference, models
 
-LIBRARIES = ("streamguard", "torch", "torch-tensorrt", "openvino", "numpy", "opencv-python", "av", "aiortc", "aiohttp")
+LIBRARIES = (
+    "streamguard",
+    "torch",
+    "torch-tensorrt",
+    "openvino",
+    "nncf",
+    "numpy",
+    "opencv-python",
+    "av",
+    "aiortc",
+    "aiohttp",
+)
 
 
 def doctor() -> None:
@@ -37,6 +48,8 @@ def doctor() -> None:
         kept = _table(f"compiled for {chosen.name}")
         for spec in loaded:
             kept.add_row(spec.name, escape(_compiled(chosen, spec)))
+            if words := _eight_bits(chosen, spec):
+                kept.add_row(f"{spec.name}, int8", escape(words))
         console.print(kept)
     console.print(_cameras())
     if not loaded or chosen is None:
@@ -124,6 +137,22 @@ def _compiled(factory: inference.EngineFactory, spec: models.ModelSpec) -> str:
         return f"verified and ready in {folder}"
     state = "made for another model, machine or library version" if read_manifest(folder) else "not compiled yet"
     return f"{state}: `streamguard compile` does it, or the first start"
+
+
+def _eight_bits(factory: inference.EngineFactory, spec: models.ModelSpec) -> str:
+    """What is to be said of the engine in int8; nothing where none was compiled."""
+    from streamguard.inference import INT8_BAR, EngineOptions
+    from streamguard.inference.cache import EngineCache, read_manifest
+
+    cache = EngineCache.default(spec)
+    folder = None if cache is None else cache.folder(spec.name, factory.name, "int8")
+    manifest = None if folder is None else read_manifest(folder)
+    if cache is None or folder is None or manifest is None:
+        return ""
+    fits = cache.find(folder, spec, factory.name, factory.traits(EngineOptions(precision="int8"))) is not None
+    if not fits or manifest.parity.shortfalls(INT8_BAR):
+        return "made for another model, machine or library version: not used"
+    return f"preferred; verified on {manifest.parity.crops} crops, calibrated on {manifest.calibrated}"
 
 
 def _first_line(path: Path) -> str:

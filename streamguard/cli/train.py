@@ -38,7 +38,7 @@ SHOWN = 10
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_v1/train.toml.")],
+    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_lite0/train.toml.")],
     data: Annotated[Path | None, typer.Option(help="Data root that the TOML's folders are relative to.")] = None,
     work: Annotated[Path, typer.Option(help="Where packs and checkpoints go; a run resumes from here.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the TOML's own folder.")] = None,
@@ -47,6 +47,7 @@ def train(
     preview: Annotated[
         Path | None, typer.Option(help="Write a contact sheet (PNG) of what would be learned from, and leave.")
     ] = None,
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard: loss and validation.")] = None,
     prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Make the packs and leave.")] = False,
 ) -> None:
     """Prepare packs of real and fake crops, train, calibrate, and write the detector's folder. Resumable."""
@@ -59,6 +60,7 @@ def train(
     from streamguard.training.pack import Pack
     from streamguard.training.run import finish
     from streamguard.training.sampler import open_packs
+    from streamguard.training.tensorboard_log import TensorBoardLog
 
     if prepare_only and data is None:
         raise typer.BadParameter("packs are made from data: give --data", param_hint="--prepare-only")
@@ -83,7 +85,8 @@ def train(
     trainer = Trainer(read, open_packs(packs), work / read.name / "checkpoint.pt", device)
     if trainer.progress.step:
         notes.print(f"resumed at step {trainer.progress.step}")
-    with Progress(*_COLUMNS, console=notes) as progress:
+    with Progress(*_COLUMNS, console=notes) as progress, contextlib.ExitStack() as stack:
+        log = stack.enter_context(TensorBoardLog(tensorboard, trainer.progress.step)) if tensorboard else None
         task = progress.add_task(read.name, total=trainer.total_steps, completed=trainer.progress.step, note="")
         losses: list[float] = []
 
@@ -95,6 +98,8 @@ def train(
                 _, auc, dice = reached.validations[-1]
                 note += f"  validation AUC {auc:.3f}  Dice {dice:.3f}"
             progress.update(task, completed=reached.step, note=note)
+            if log:
+                log.add(reached, loss)
 
         trainer.run(advance)
     outcome = finish(read, toml, trainer, packs, folder)

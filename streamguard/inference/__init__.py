@@ -6,13 +6,14 @@ from streamguard.inference.batcher import Batcher, BatcherStats
 from streamguard.inference.cache import EngineCache, Manifest
 from streamguard.inference.engine import (
     MAX_BATCH,
+    Calibration,
     Engine,
     EngineFactory,
     EngineOptions,
     Precision,
     Probe,
 )
-from streamguard.inference.parity import Parity, ParityBar, check_parity, compare, parity_crops
+from streamguard.inference.parity import INT8_BAR, Parity, ParityBar, check_parity, compare, parity_crops
 from streamguard.inference.prepare import Prepared, prepare
 from streamguard.inference.registry import (
     Outcome,
@@ -24,9 +25,11 @@ from streamguard.inference.registry import (
 )
 
 __all__ = [
+    "INT8_BAR",
     "MAX_BATCH",
     "Batcher",
     "BatcherStats",
+    "Calibration",
     "Engine",
     "EngineCache",
     "EngineFactory",

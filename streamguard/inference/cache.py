@@ -37,6 +37,7 @@ class Manifest(BaseModel):
         parity: how it compared with the float32 reference on `traits["device"]`.
         files: name -> SHA-256 of each file beside the manifest.
         created: UTC.
+        calibrated: where the crops came from that it was quantised on, how many, and their hash; empty for others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,6 +51,7 @@ class Manifest(BaseModel):
     parity: Parity
     files: dict[str, str]
     created: datetime
+    calibrated: str = ""
 
     @property
     def label(self) -> str:
@@ -173,7 +175,9 @@ def read_manifest(folder: Path) -> Manifest | None:
         return None
 
 
-def describe(folder: Path, spec: ModelSpec, engine: str, traits: dict[str, str], parity: Parity) -> Manifest:
+def describe(
+    folder: Path, spec: ModelSpec, engine: str, traits: dict[str, str], parity: Parity, calibrated: str = ""
+) -> Manifest:
     """The manifest of the files in `folder`, made now."""
     return Manifest(
         model=spec.name,
@@ -184,6 +188,7 @@ def describe(folder: Path, spec: ModelSpec, engine: str, traits: dict[str, str],
         parity=parity,
         files=_hashes(folder),
         created=datetime.now(UTC),
+        calibrated=calibrated,
     )
 
 

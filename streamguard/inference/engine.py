@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol, TypeAlias
 
@@ -15,7 +16,8 @@ from streamguard.errors import EngineFailed, StreamguardError
 from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
 
-Precision: TypeAlias = Literal["float32", "bfloat16", "float16"]
+Precision: TypeAlias = Literal["float32", "bfloat16", "float16", "int8"]
+BoolArray: TypeAlias = NDArray[np.bool_]
 MAX_BATCH = 16
 
 
@@ -33,7 +35,7 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str:
-        """What the network is computed in: `float32`, `bfloat16` or `float16`."""
+        """What the network is computed in: `float32`, `bfloat16`, `float16` or `int8`."""
         ...
 
     @property
@@ -70,18 +72,42 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Calibration:
+    """Real crops for an engine that computes in eight bits.
+
+    Attributes:
+        crops: uint8 [N, size, size, 3] RGB; the ranges of the activations are taken from them.
+        held: uint8 [M, size, size, 3] RGB; other crops, on which the engine is verified.
+        fake: bool [M], which of the held ones are fake; None where nobody knows.
+        source: where they come from, for the manifest.
+    """
+
+    crops: UInt8Array
+    held: UInt8Array
+    fake: BoolArray | None
+    source: str
+
+    def digest(self) -> str:
+        """12 hex digits that name the crops that were calibrated on."""
+        return hashlib.sha256(np.ascontiguousarray(self.crops).data).hexdigest()[:12]
+
+
+@dataclass(frozen=True, slots=True)
 class EngineOptions:
     """How an engine is to be built.
 
     Attributes:
         max_batch: the largest batch, at least 1.
         threads: CPU threads that may compute; None lets the library take what the process may use.
-        precision: `float32`, `bfloat16` or `float16`; None takes the fastest that the device computes natively.
+        precision: `float32`, `bfloat16`, `float16` or `int8`; None takes the fastest float that the device computes
+            natively. `int8` is compiled from calibration crops only.
+        calibration: what to quantise on, where int8 is to be compiled.
     """
 
     max_batch: int = MAX_BATCH
     threads: int | None = None
     precision: Precision | None = None
+    calibration: Calibration | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.max_batch < 1 or (self.threads is not None and self.threads < 1):

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
+from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from streamguard.models import Guard
@@ -26,6 +27,23 @@ def export_guard(guard: Guard, size: int, max_batch: int, example: torch.Tensor 
         example = torch.zeros(2, size, size, 3, dtype=torch.uint8, device=guard.scale.device)
     with torch.no_grad():
         return torch.export.export(guard, (example,), dynamic_shapes={"crops": {0: Dim("n", min=1, max=max_batch)}})
+
+
+def grouped(network: nn.Module) -> nn.Module:
+    """The same network, its norms within the picture written as group norms of one channel a group, in place.
+
+    Instance norm is exported as a batch norm over reshaped and repeated tensors, which no compiler here recognises
+    and which computes with the batch folded into the channels; a group norm stays one operation.
+    """
+    for name, child in network.named_children():
+        if isinstance(child, nn.InstanceNorm2d) and not child.track_running_stats:
+            norm = nn.GroupNorm(child.num_features, child.num_features, eps=child.eps, affine=child.affine)
+            if child.affine:
+                norm.weight, norm.bias = child.weight, child.bias
+            setattr(network, name, norm.train(network.training))
+        else:
+            grouped(child)
+    return network
 
 
 def channels_last(guard: Guard) -> Guard:

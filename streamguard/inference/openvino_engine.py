@@ -19,12 +19,16 @@ import torch
 from streamguard.errors import EngineFailed, EngineUnavailable
 from streamguard.inference import hardware
 from streamguard.inference.engine import EngineOptions, Precision, Probe, check_crops, foreign_errors, to_bytes
-from streamguard.inference.export import export_guard, quiet
+from streamguard.inference.export import export_guard, grouped, quiet
+from streamguard.inference.quantise import quantised
 from streamguard.models import Guard, LoadedModel
 from streamguard.openvino_runtime import core, openvino
 from streamguard.types import UInt8Array
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+INT8 = "int8"
+GRAPH = "2"
+"""Version of what is written here: files made by an older one are made again."""
 
 
 def capabilities() -> tuple[str, ...]:
@@ -52,6 +56,8 @@ def choose_precision(options: EngineOptions, native: tuple[str, ...]) -> Precisi
     if options.precision is None:
         return "bfloat16" if "BF16" in native else "float32"
     if options.precision == "float32" or (options.precision == "bfloat16" and "BF16" in native):
+        return options.precision
+    if options.precision == INT8 and "INT8" in native:
         return options.precision
     raise EngineUnavailable("openvino", f"this CPU does not compute in {options.precision}", "use float32")
 
@@ -113,6 +119,7 @@ class OpenVinoFactory:
             "device": hardware.cpu_name(),
             "openvino": metadata.version("openvino"),
             "torch": torch.__version__,
+            "graph": GRAPH,
         }
 
     def compile(self, model: LoadedModel, options: EngineOptions, folder: Path) -> None:
@@ -123,10 +130,12 @@ class OpenVinoFactory:
         """
         library = openvino()
         size = model.spec.size
-        guard = Guard(model.spec, copy.deepcopy(model.network)).eval()
+        guard = Guard(model.spec, grouped(copy.deepcopy(model.network))).eval()
         with foreign_errors(self.name, "converting the network"), quiet():
             graph = _convert(export_guard(guard, size, max(options.max_batch, 2)))
             graph.reshape({0: library.PartialShape([-1, size, size, 3])})
+            if options.precision == INT8:
+                graph = quantised(graph, options.calibration)
             # Half-precision storage would round weights that were never half: parity is checked on these files.
             library.save_model(graph, folder / "model.xml", compress_to_fp16=False)
 
@@ -137,8 +146,11 @@ class OpenVinoFactory:
             EngineFailed: they cannot be loaded.
             EngineUnavailable: the CPU does not compute in the precision asked for.
         """
-        precision = choose_precision(options, capabilities())
-        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        native = capabilities()
+        precision = choose_precision(options, native)
+        # What is not quantised is computed in the fastest float.
+        floating = choose_precision(EngineOptions(), native) if precision == INT8 else precision
+        config: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": _HINTS[floating]}
         if options.threads is not None:
             config["INFERENCE_NUM_THREADS"] = options.threads
         with foreign_errors(self.name, "loading the compiled network"):

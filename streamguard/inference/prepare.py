@@ -8,10 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from streamguard.errors import EngineFailed
 from streamguard.inference.cache import EngineCache, Manifest, describe
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions, foreign_errors
-from streamguard.inference.parity import Parity, ParityBar, check_parity, parity_crops
+from streamguard.inference.parity import INT8_BAR, Parity, ParityBar, check_parity, parity_crops
 from streamguard.inference.torch_engine import TorchEngine
 from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
@@ -64,20 +66,28 @@ def prepare(
         ParityError: it disagrees with the reference.
         OutputError: the cache cannot be written.
     """
-    options, bar = options or EngineOptions(), bar or ParityBar()
-    spec = model.spec
+    options = options or EngineOptions()
+    bar = bar or (INT8_BAR if options.precision == "int8" else ParityBar())
+    spec, calibration = model.spec, options.calibration
+    calibrated = ""
+    if calibration is not None:
+        calibrated = f"{calibration.source}: {len(calibration.crops)} crops, {calibration.digest()}"
 
     def verify(engine: Engine) -> Parity:
         # The reference cannot disagree with itself; running it twice would only delay the start.
         if isinstance(engine, TorchEngine):
             return Parity(0.0, 0.0, 0.0, 1.0, 1.0, crops=0, threshold=spec.threshold)
+        compared = parity_crops(spec.size) if crops is None else crops
+        if calibration is not None:
+            compared = np.concatenate([compared, calibration.held])
         return check_parity(
             engine,
             TorchEngine(model, EngineOptions(max_batch=4, threads=options.threads)),
-            parity_crops(spec.size) if crops is None else crops,
+            compared,
             threshold=spec.threshold,
             smallest_component=spec.smallest_component,
             bar=bar,
+            fake=None if calibration is None else calibration.fake,
         )
 
     with foreign_errors(factory.name, "asking for its traits"):
@@ -87,7 +97,8 @@ def prepare(
         with tempfile.TemporaryDirectory(prefix="streamguard-") as name:
             folder = Path(name)
             engine, parity = _compile(factory, model, options, folder, verify)
-            return Prepared(engine, describe(folder, spec, factory.name, traits, parity), None, compiled_now=True)
+            made = describe(folder, spec, factory.name, traits, parity, calibrated)
+            return Prepared(engine, made, None, compiled_now=True)
     kept = store.folder(spec.name, factory.name, traits.get("precision", "any"))
     with store.locked(kept):
         manifest = None if force else store.find(kept, spec, factory.name, traits)
@@ -98,7 +109,7 @@ def prepare(
         with store.staging(kept) as staged:
             engine, parity = _compile(factory, model, options, staged, verify)
             try:
-                manifest = describe(staged, spec, factory.name, traits, parity)
+                manifest = describe(staged, spec, factory.name, traits, parity, calibrated)
                 store.keep(staged, kept, manifest)
             except BaseException:
                 engine.close()

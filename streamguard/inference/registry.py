@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cache as remember
 
 from streamguard.errors import EngineError, EngineUnavailable, UnknownEngine
-from streamguard.inference.cache import EngineCache, Manifest
+from streamguard.inference.cache import EngineCache, Manifest, read_manifest
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions
 from streamguard.inference.parity import ParityBar
-from streamguard.inference.prepare import prepare
+from streamguard.inference.prepare import Prepared, prepare
 from streamguard.models import LoadedModel
 from streamguard.plugins import collect
 from streamguard.types import UInt8Array
@@ -117,7 +117,7 @@ def select(
     Args:
         model: which detector.
         engine: an engine's name; None takes the best.
-        options: batch, threads, precision.
+        options: batch, threads, precision; without a precision int8 is taken where it was compiled and verified.
         cache: where compiled engines are kept; by default beside the weights or in the user's cache folder.
         bar: how far an engine may be from the float32 reference.
         crops: uint8 [N, size, size, 3] RGB to verify on; by default `parity_crops`.
@@ -136,7 +136,8 @@ def select(
         probe = factory.probe()
         if not probe.available:
             raise EngineUnavailable(engine, probe.reason, "see `streamguard doctor` for the engines that work here")
-        prepared = prepare(factory, model, options, cache=cache, bar=bar, crops=crops)
+        prepared = _kept_in_int8(factory, model, options, cache, bar)
+        prepared = prepared or prepare(factory, model, options, cache=cache, bar=bar, crops=crops)
         return Selected(prepared.engine, prepared.manifest, (Trial(engine, Outcome.CHOSEN, "asked for by name"),))
     trials: list[Trial] = []
     chosen = None
@@ -148,11 +149,35 @@ def select(
             trials.append(Trial(name, Outcome.UNAVAILABLE, probe.reason))
         else:
             try:
-                chosen = prepare(factory, model, options, cache=cache, bar=bar, crops=crops)
-                trials.append(Trial(name, Outcome.CHOSEN, probe.reason))
+                chosen = _kept_in_int8(factory, model, options, cache, bar)
+                reason = f"{probe.reason}; compiled in int8 and verified" if chosen is not None else probe.reason
+                chosen = chosen or prepare(factory, model, options, cache=cache, bar=bar, crops=crops)
+                trials.append(Trial(name, Outcome.CHOSEN, reason))
             except EngineError as error:
                 trials.append(Trial(name, Outcome.FAILED, f"{error.thing}: {error.cause}"))
     if chosen is None:
         causes = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials)
         raise EngineUnavailable(model.spec.name, f"no engine works here ({causes})", "see `streamguard doctor`")
     return Selected(chosen.engine, chosen.manifest, tuple(trials))
+
+
+def _kept_in_int8(
+    factory: EngineFactory,
+    model: LoadedModel,
+    options: EngineOptions | None,
+    cache: EngineCache | None,
+    bar: ParityBar | None,
+) -> Prepared | None:
+    """The engine in int8, where a person has compiled it, it met its bar, and no precision was asked for."""
+    options = options or EngineOptions()
+    store = cache or (EngineCache.default(model.spec) if factory.compiled else None)
+    # A bar that was given is meant for floats.
+    if options.precision is not None or store is None or bar is not None:
+        return None
+    if read_manifest(store.folder(model.spec.name, factory.name, "int8")) is None:
+        return None
+    try:
+        # Without calibration crops what no longer fits cannot be compiled again: the floats are taken then.
+        return prepare(factory, model, replace(options, precision="int8"), cache=store)
+    except EngineError:
+        return None

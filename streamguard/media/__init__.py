@@ -4,7 +4,7 @@ from streamguard.media.address import SourceOptions
 from streamguard.media.encoder import Mp4Writer
 from streamguard.media.picture import frame_of, picture_from_rgb, picture_of, rgb_of
 from streamguard.media.reader import FrameReader
-from streamguard.media.recode import Codec, recode
+from streamguard.media.recode import Codec, Recoder, recode
 from streamguard.media.source import DecodedFrame, VideoSource, open_source
 from streamguard.media.supervisor import Backoff, Down, SourceItem, SourceSupervisor, Up
 from streamguard.media.timestamps import TimestampRepair
@@ -16,6 +16,7 @@ __all__ = [
     "Down",
     "FrameReader",
     "Mp4Writer",
+    "Recoder",
     "SourceItem",
     "SourceOptions",
     "SourceSupervisor",

@@ -7,98 +7,34 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from streamguard.errors import DataError, StreamguardError
 from streamguard.faces import crop_square
+from streamguard.faces.gate import sharpness
 from streamguard.faces.region import square
-from streamguard.media import DecodedFrame, SourceItem, VideoSource, open_source
+from streamguard.media import SourceItem
 from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.pipeline.stream import FrameReport
+from streamguard.training.clip_reader import ClipReader
+from streamguard.training.clips import Clip
 from streamguard.training.evaluation.ellipse import blur, ellipse_mask, picture_size
 from streamguard.training.evaluation.metrics import mask_agreement
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
-from streamguard.training.prepare import halves
-from streamguard.training.split import VIDEOS, person_of
+from streamguard.training.sending import Sending
 from streamguard.training.truth import BoolArray, pair_truth
-from streamguard.types import Box, Crop, Frame, Picture, UInt8Array, Verdict
+from streamguard.types import Box, Crop, EventKind, FaceVerdict, Frame, Picture, UInt8Array, Verdict
 from streamguard.verdict import FrameRule, raw_score
 from streamguard.verdict.rule import level_above
 
-
-@dataclass(frozen=True, slots=True)
-class Clip:
-    """One labelled clip to judge.
-
-    Attributes:
-        path: the file.
-        label: True when fake.
-        group: what figures are broken down by.
-        half: 0 or 1 for the left (real) or right (fake) half of a side-by-side pair; None for the whole picture.
-    """
-
-    path: Path
-    label: bool
-    group: str
-    half: int | None = None
-
-    @property
-    def name(self) -> str:
-        """Unique name: the file, with its half or its side (a real and a fake folder often hold the same names)."""
-        side = "fake" if self.label else "real"
-        return f"{side}/{self.path.name}" if self.half is None else f"{self.path.name}:{side}"
-
-
-def pair_clips(folder: Path, persons: Sequence[str] = ()) -> list[Clip]:
-    """Both halves of every side-by-side clip of `folder` (of these persons only, if any are named).
-
-    Raises:
-        DataError: no such folder, no clip in it, or a person without one.
-    """
-    paths = _videos(folder)
-    if missing := set(persons) - {person_of(path) for path in paths}:
-        raise DataError(str(folder), f"no clip of {', '.join(sorted(missing))}", "check the names")
-    chosen = [path for path in paths if not persons or person_of(path) in persons]
-    return [Clip(path, bool(half), person_of(path), half) for path in chosen for half in (0, 1)]
-
-
-def labelled_clips(real: Path, fake: Path, names: Sequence[str] = ()) -> list[Clip]:
-    """Every video of two folders; groups are the part of the name before the first `_` or digit.
-
-    Args:
-        real, fake: folders.
-        names: keep only the real clips of these stems, if any are named.
-
-    Raises:
-        DataError: a folder is missing or empty, or a name without a clip.
-    """
-    paths = _videos(real)
-    if missing := set(names) - {path.stem for path in paths}:
-        raise DataError(str(real), f"no clip named {', '.join(sorted(missing))}", "check the names")
-    reals = [path for path in paths if not names or path.stem in names]
-    both = [(path, False) for path in reals] + [(path, True) for path in _videos(fake)]
-    return [Clip(path, label, f"{'fake' if label else 'real'} {_family(path)}") for path, label in both]
-
-
-def _family(path: Path) -> str:
-    head = path.stem.split("_")[0]
-    return head.rstrip("0123456789") or head
-
-
-def _videos(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise DataError(str(folder), "no such folder", "give the folder of the clips")
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS)
-    if not paths:
-        raise DataError(str(folder), "no video in it", "give the folder of the clips")
-    return paths
+Keep: TypeAlias = Callable[[Clip, FrameRecord, FaceVerdict], None]
+"""Called for each judged frame, with the face it was judged by."""
 
 
 async def measure(
@@ -106,31 +42,45 @@ async def measure(
     clips: Sequence[Clip],
     *,
     every: int = 1,
+    sending: Sending | None = None,
     notes: Sequence[str] = (),
     advance: Callable[[Clip, int], None] = lambda clip, frames: None,
     skipped: Callable[[Clip, StreamguardError], None] = lambda clip, error: None,
+    keep: Keep = lambda clip, frame, face: None,
 ) -> Evaluation:
-    """Judge all clips.
+    """Judge all clips, frame by frame in media time: however slow the machine, no frame is dropped.
 
     Args:
-        guard: judges.
+        guard: judges, by the pipeline and the vote of `guard.watch`.
         clips: what to judge; at least one.
         every: judge every n-th frame.
+        sending: what each clip goes through first (either half of a pair on its own, alike); clips that it does not
+            make smaller are left out. No masks are compared then.
         notes: sentences on data and limits for the report.
         advance: called after each frame with the clip and its number of frames so far.
         skipped: called for a clip that cannot be read; the others go on.
+        keep: see `Keep`.
 
     Raises:
-        DataError: not one clip could be judged.
+        DataError: not one clip could be judged, unless there is a `sending`.
     """
-    records = []
+    records: list[ClipRecord] = []
+    unlike: list[str] = []
     for clip in clips:
         try:
-            records.append(await _measure_clip(guard, clip, every, advance))
+            reader = ClipReader(clip, every, sending)
+            with reader:
+                if reader.size is None:
+                    continue
+                records.append(await _measure_clip(guard, reader, advance, keep))
+            if not reader.alike:
+                unlike.append(clip.name)
         except StreamguardError as error:
             skipped(clip, error)
-    if not records:
+    if not records and sending is None:
         raise DataError("evaluation", "not one clip could be judged", "check the folders")
+    if unlike:
+        notes = [*notes, f"Halves that do not show the same recording, so perhaps no pairs: {', '.join(unlike)}."]
     return Evaluation(
         model=guard.model_label,
         engine=guard.engine_label,
@@ -141,46 +91,55 @@ async def measure(
     )
 
 
-async def _measure_clip(guard: Guard, clip: Clip, every: int, advance: Callable[[Clip, int], None]) -> ClipRecord:
-    with open_source(str(clip.path)) as source:
-        # The other half of a pair, by frame number, waiting for its verdict: a handful at a time.
-        others: dict[int, Picture] = {}
-        width, height, codec = source.width, source.height, source.codec
-        bit_rate = round(clip.path.stat().st_size * 8 / source.duration) if source.duration else None
-        frames: list[FrameRecord] = []
-        pipeline = guard.pipeline(_frames(source, clip, every, others), clip.name, WatchOptions(detect_every=5))
-        async with aclosing(pipeline.run()) as items:
-            async for item in items:
-                if isinstance(item, FrameReport):
-                    other = others.pop(item.frame.index, None)
-                    frames.append(_record(item, clip, other, guard))
-                    advance(clip, len(frames))
-    if clip.half is not None:
-        width //= 2
-    return ClipRecord(clip.name, clip.group, clip.label, tuple(frames), width, height, codec, bit_rate)
+async def _measure_clip(
+    guard: Guard, reader: ClipReader, advance: Callable[[Clip, int], None], keep: Keep
+) -> ClipRecord:
+    clip = reader.clip
+    frames: list[FrameRecord] = []
+    alerts: list[float] = []
+    pipeline = guard.pipeline(_frames(reader), clip.name, WatchOptions())
+    async with aclosing(pipeline.run()) as items:
+        async for item in items:
+            if isinstance(item, FrameReport):
+                other = reader.others.pop(item.frame.index, None)
+                record, worst = _record(item, clip, other, guard, masks=reader.sending is None)
+                frames.append(record)
+                if worst is not None:
+                    keep(clip, record, worst)
+                advance(clip, len(frames))
+            elif item.kind is EventKind.FAKE_OPENED and item.time is not None:
+                alerts.append(item.time)
+    width, height = reader.size or (0, 0)
+    return ClipRecord(
+        clip.name,
+        clip.group,
+        clip.label,
+        tuple(frames),
+        width,
+        height,
+        reader.codec,
+        reader.bit_rate,
+        tuple(alerts),
+    )
 
 
-async def _frames(source: VideoSource, clip: Clip, every: int, others: dict[int, Picture]) -> AsyncIterator[SourceItem]:
-    decoded: Iterator[DecodedFrame] = iter(source)
-    while (item := await asyncio.to_thread(next, decoded, None)) is not None:
-        if item.index % every:
-            continue
-        picture = item.picture
-        if clip.half is not None:
-            parts = halves(picture)
-            picture = parts[clip.half]
-            if clip.half == 1:
-                others[item.index] = parts[0]
-        yield Frame(clip.name, 0, item.index, item.time, time.monotonic(), picture)
+async def _frames(reader: ClipReader) -> AsyncIterator[SourceItem]:
+    pictures = reader.pictures()
+    while (item := await asyncio.to_thread(next, pictures, None)) is not None:
+        (index, moment), picture = item
+        yield Frame(reader.clip.name, 0, index, moment, time.monotonic(), picture)
 
 
-def _record(report: FrameReport, clip: Clip, real: Picture | None, guard: Guard) -> FrameRecord:
+def _record(
+    report: FrameReport, clip: Clip, real: Picture | None, guard: Guard, *, masks: bool
+) -> tuple[FrameRecord, FaceVerdict | None]:
+    """The frame's record, and the face it was judged by."""
     frame, label = report.frame, clip.label
     baselines = {"picture size": picture_size(frame.image.width, frame.image.height)}
     judged = [face for face in report.faces if face.mask is not None and face.score is not None]
     if not judged:
         reason = next((face.reason.value for face in report.faces if face.reason), "no face found")
-        return FrameRecord(frame.index, frame.time, label, None, baselines=baselines, reason=reason)
+        return FrameRecord(frame.index, frame.time, label, None, baselines=baselines, reason=reason), None
     worst = max(judged, key=lambda face: face.score or 0.0)
     mask = worst.mask
     assert mask is not None
@@ -188,13 +147,13 @@ def _record(report: FrameReport, clip: Clip, real: Picture | None, guard: Guard)
     predicted = _marked(mask.probability, guard.rule)
     dice = iou = ellipse_dice = ellipse_iou = None
     # Without the real half of its fakes a set has no true masks: agreement on its real clips alone says nothing.
-    if clip.half is not None:
+    if clip.half is not None and masks:
         empty = np.zeros(mask.probability.shape, dtype=np.bool_)
         truth = _truth(mask.crop, real, guard.spec.margin) if real is not None else empty
         dice, iou = mask_agreement(predicted, truth)
         ellipse_dice, ellipse_iou = mask_agreement(ellipse_mask(_box_in_crop(mask.crop)), truth)
     box = worst.face.box
-    return FrameRecord(
+    record = FrameRecord(
         index=frame.index,
         time=frame.time,
         label=label,
@@ -208,7 +167,10 @@ def _record(report: FrameReport, clip: Clip, real: Picture | None, guard: Guard)
         ellipse_dice=ellipse_dice,
         ellipse_iou=ellipse_iou,
         face_size=max(box[2] - box[0], box[3] - box[1]),
+        shorter_side=min(box[2] - box[0], box[3] - box[1]),
+        sharpness=sharpness(mask.crop.pixels),
     )
+    return record, worst
 
 
 def _marked(probability: UInt8Array, rule: FrameRule) -> BoolArray:

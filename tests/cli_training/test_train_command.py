@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from typer.testing import CliRunner
 
 from streamguard import models
@@ -29,11 +30,17 @@ def test_from_data_to_a_detector_in_two_goes(root: Path, tmp_path: Path) -> None
     ]
     assert not (work / "micro").exists()
 
-    trained = streamguard("train", config, "--work", work, "--out", tmp_path / "out", "--threads", 1)
+    trained = streamguard(
+        *("train", config, "--work", work, "--out", tmp_path / "out", "--threads", 1),
+        *("--tensorboard", tmp_path / "board"),
+    )
     assert trained.returncode == 0, trained.stderr
     assert "Traceback" not in trained.stderr
     for words in ("micro written to", "validation frame AUC at step 3", "validation Dice over both", "pixel threshold"):
         assert words in trained.stdout
+    board = EventAccumulator(str(tmp_path / "board")).Reload()
+    assert [point.step for point in board.Scalars("training/loss")] == [1, 2, 3]
+    assert [point.step for point in board.Scalars("validation/frame AUC")] == [2, 3]
     loaded = models.load(str(tmp_path / "out"))
     assert loaded.spec.name == "micro"
     facts = json.loads((tmp_path / "out" / "training.json").read_text())

@@ -10,12 +10,18 @@ import pytest
 
 from streamguard import models
 from streamguard.errors import DataError, StreamguardError
+from streamguard.faces.gate import sharpness
 from streamguard.inference import select
 from streamguard.pipeline.guard import Guard
+from streamguard.training.clips import Clip, labelled_clips, pair_clips, passed_over
 from streamguard.training.evaluation.records import ClipRecord, FrameRecord
 from streamguard.training.evaluation.summary import summarise
-from streamguard.training.measure import Clip, labelled_clips, measure, pair_clips
+from streamguard.training.judge import OnnxNetwork, open_guard
+from streamguard.training.measure import measure
+from streamguard.training.sending import parse_sendings
+from streamguard.types import Event, EventKind, FaceVerdict
 from tests.support.media_files import make_video
+from tests.support.onnx_files import green_network
 from tests.support.portraits import RATE, portrait_clip, portrait_pictures
 from tests.support.training_data import faceless_pair, pair_clip
 
@@ -177,3 +183,87 @@ def test_names_tell_halves_and_sides_apart() -> None:
     path = Path("folder/a.mp4")
     clips = [Clip(path, label, "g", half) for label, half in ((False, 0), (True, 1), (False, None), (True, None))]
     assert [clip.name for clip in clips] == ["a.mp4:real", "a.mp4:fake", "real/a.mp4", "fake/a.mp4"]
+
+
+async def test_alerts_are_those_of_the_live_pipeline(guard: Guard, tmp_path: Path) -> None:
+    path = portrait_clip(tmp_path / "half.mp4", 3.0, (1.0, 3.0))
+    clip = Clip(path, True, "g")
+    first, second = [(await measure(guard, [clip])).clips[0] for _ in range(2)]
+    watched = [item async for item in guard.watch(str(path)) if isinstance(item, Event)]
+    assert first == second
+    assert first.alerts == tuple(event.time for event in watched if event.kind is EventKind.FAKE_OPENED)
+    # The face turns green after a second; half of the votes have to be fake.
+    assert len(first.alerts) == 1
+    assert 1.2 < first.alerts[0] < 2.6
+
+
+async def test_sent_clips_are_judged_in_what_they_were_sent_as(guard: Guard, pairs: Path) -> None:
+    clips = pair_clips(pairs)[:2]
+    for text, size, codec in (("200k", (320, 240), "h264"), ("200p", (266, 200), "h264"), ("q60", (320, 240), "jpeg")):
+        real, fake = (await measure(guard, clips, sending=parse_sendings(text)[0])).clips
+        assert (real.width, real.height, real.codec) == (*size, codec)
+        assert len(real.frames) == len(fake.frames) == 16
+        assert {frame.fake for frame in judged(real)} == {False}
+        assert {frame.fake for frame in judged(fake)} == {True}
+        # The real half was not sent alongside: no true mask.
+        assert all(frame.dice is None for frame in (*real.frames, *fake.frames))
+        assert (real.bit_rate is None) == (codec == "jpeg")
+        assert {frame.face_size is not None for frame in judged(fake)} == {True}
+    assert (await measure(guard, clips, sending=parse_sendings("240p")[0])).clips == ()
+
+
+async def test_frames_are_thinned_after_they_were_sent(guard: Guard, pairs: Path) -> None:
+    clips = pair_clips(pairs)[1:2]
+    sending = parse_sendings("100k")[0]
+    thin, whole = [(await measure(guard, clips, every=n, sending=sending)).clips[0] for n in (4, 1)]
+    assert [frame.index for frame in thin.frames] == [0, 4, 8, 12]
+    assert thin.bit_rate == whole.bit_rate
+
+
+async def test_halves_that_are_no_pair_are_named(guard: Guard, pairs: Path, tmp_path: Path) -> None:
+    pair_clip(tmp_path / "Ann_Lee_0.mp4", 0.3)
+    portrait_clip(tmp_path / "One_Face_0.mp4", 0.3)
+    (tmp_path / "notes.txt").touch()
+    assert passed_over(tmp_path) == ["notes.txt"]
+    evaluation = await measure(guard, pair_clips(tmp_path), notes=["first"])
+    assert evaluation.notes[0] == "first"
+    assert "One_Face_0.mp4:real" in evaluation.notes[1]
+    assert "Ann_Lee" not in evaluation.notes[1]
+
+
+async def test_errors_are_shown_as_they_are_met(guard: Guard, pairs: Path) -> None:
+    kept: list[tuple[str, int]] = []
+
+    def keep(clip: Clip, frame: FrameRecord, face: FaceVerdict) -> None:
+        assert face.mask is not None
+        assert frame.sharpness == pytest.approx(sharpness(face.mask.crop.pixels))
+        kept.append((clip.name, frame.index))
+
+    evaluation = await measure(guard, pair_clips(pairs)[:1], keep=keep)
+    assert kept == [("Ann_Lee_0.mp4:real", frame.index) for frame in judged(evaluation.clips[0])]
+    assert all((frame.shorter_side or 0) < (frame.face_size or 0) for frame in judged(evaluation.clips[0]))
+
+
+async def test_an_onnx_network_takes_the_detectors_place(detector: Path, pairs: Path, tmp_path: Path) -> None:
+    network = OnnxNetwork(green_network(tmp_path / "Their Net.onnx"), "nchw-rgb-01", output="logit")
+    async with open_guard(str(detector), None, network) as other:
+        assert other.spec.smallest_face == models.load(str(detector)).spec.smallest_face
+        evaluation = await measure(other, pair_clips(pairs)[:2])
+    assert evaluation.model.startswith("their_net@")
+    assert evaluation.engine == "onnx-float32"
+    real, fake = evaluation.clips
+    assert {frame.fake for frame in judged(real)} == {False}
+    assert {frame.fake for frame in judged(fake)} == {True}
+    assert summarise(evaluation, n_boot=10).frames.auc.value == 1.0
+
+
+async def test_an_open_gate_judges_small_faces(detector: Path, tmp_path: Path) -> None:
+    portrait_clip(tmp_path / "real.mp4", 0.5)
+    clip, sending = Clip(tmp_path / "real.mp4", False, "g"), parse_sendings("96p")[0]
+    found = []
+    for gated in (True, False):
+        async with open_guard(str(detector), "torch", gated=gated) as each:
+            found.append((await measure(each, [clip], sending=sending)).clips[0])
+    assert {frame.reason for frame in found[0].frames} >= {"too small"}
+    assert judged(found[0]) == []
+    assert judged(found[1])

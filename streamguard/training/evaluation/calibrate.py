@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +46,12 @@ class Reliability:
     share: Floats
     count: np.ndarray[tuple[int], np.dtype[np.int64]]
     error: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON: the error, and one entry for each bin."""
+        rows = zip(self.score.tolist(), self.share.tolist(), self.count.tolist(), strict=True)
+        bins = [{"score": score, "share_fake": share, "frames": count} for score, share, count in rows]
+        return {"expected_calibration_error": self.error, "bins": bins}
 
 
 def fit_platt(raw: ArrayLike, labels: ArrayLike, *, steps: int = 100) -> Platt:

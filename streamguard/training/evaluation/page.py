@@ -48,7 +48,7 @@ p.small { margin: .7rem 0 0; }
 .unknown { color: var(--soft); font-size: .82rem; white-space: nowrap; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem; }
 figure { margin: 0; }
-figure img { width: 100%; height: auto; display: block; }
+figure img { width: 100%; max-width: 27rem; height: auto; display: block; margin: 0 auto; }
 figcaption { color: var(--soft); font-size: .85rem; text-align: center; }
 ul { margin: 0 0 1rem; padding-left: 1.2rem; }
 li { margin: .25rem 0; overflow-wrap: anywhere; }

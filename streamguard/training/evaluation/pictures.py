@@ -17,9 +17,9 @@ from streamguard.training.evaluation.bootstrap import draw
 from streamguard.training.evaluation.calibrate import reliability
 from streamguard.training.evaluation.metrics import Bools, Floats, roc
 from streamguard.training.evaluation.records import ClipRecord
-from streamguard.training.evaluation.summary import frame_scores, video_scores
+from streamguard.training.evaluation.summary import frame_scores, pooled, video_scores
 
-Place: TypeAlias = Literal["lower right", "upper center", "upper left"]
+Place: TypeAlias = Literal["lower right", "upper center", "upper left", "upper right", "best"]
 
 BAND_RESAMPLES = 300
 GRID = np.linspace(0.0, 1.0, 201)
@@ -33,22 +33,23 @@ class Theme:
     faint: str
     first: str
     second: str
+    third: str
 
 
-# Blue and orange stay apart for colour-blind readers (Okabe & Ito 2008), lightened for the dark page.
-LIGHT = Theme(ink="#1c1f24", faint="#c4c9d1", first="#0072b2", second="#d55e00")
-DARK = Theme(ink="#e6e8eb", faint="#4a505a", first="#56b4e9", second="#f0a24a")
+# Blue, orange and purple stay apart for colour-blind readers (Okabe & Ito 2008), lightened for the dark page.
+LIGHT = Theme(ink="#1c1f24", faint="#c4c9d1", first="#0072b2", second="#d55e00", third="#8a4f7d")
+DARK = Theme(ink="#e6e8eb", faint="#4a505a", first="#56b4e9", second="#f0a24a", third="#d9a3cb")
 
 
 def roc_picture(clips: Sequence[ClipRecord], theme: Theme, *, seed: int = 0) -> bytes | None:
     """ROC of frames and of videos with the bootstrap band of each; None when neither is defined."""
-    canvas, axes = _canvas(theme)
+    canvas, axes = new_canvas(theme)
     drawn = 0
     for name, colour, parts in (
         ("frames", theme.first, [frame_scores(clip) for clip in clips]),
         ("videos", theme.second, video_scores(clips)),
     ):
-        scores, labels = _pooled(parts)
+        scores, labels = pooled(parts)
         curve = roc(scores, labels)
         if curve is None:
             continue
@@ -62,8 +63,8 @@ def roc_picture(clips: Sequence[ClipRecord], theme: Theme, *, seed: int = 0) -> 
     axes.plot([0, 1], [0, 1], color=theme.faint, linestyle="--", linewidth=1, label="chance")
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set(xlabel="false alarms (share of real)", ylabel="hits (share of fake)")
-    _legend(axes, theme, "lower right")
-    return _png(canvas)
+    legend(axes, theme, "lower right")
+    return png(canvas)
 
 
 def roc_band(
@@ -82,7 +83,7 @@ def roc_band(
     held = [labels[index] for index in present]
     if min(held.count(True), held.count(False)) < 2:
         return None
-    scores, truth = _pooled(parts)
+    scores, truth = pooled(parts)
     owner = np.repeat(np.arange(len(parts)), [part[0].size for part in parts])
     curves = []
     for weights in draw(labels, n_boot=n_boot, seed=seed).weights:
@@ -97,10 +98,10 @@ def roc_band(
 
 def histogram_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None:
     """Scores of real and of fake frames, each as shares of its class; None when nothing was judged."""
-    scores, labels = _pooled([frame_scores(clip) for clip in clips])
+    scores, labels = pooled([frame_scores(clip) for clip in clips])
     if not scores.size:
         return None
-    canvas, axes = _canvas(theme)
+    canvas, axes = new_canvas(theme)
     bins = np.linspace(0.0, 1.0, 26)
     for name, colour, values in (("real", theme.first, scores[~labels]), ("fake", theme.second, scores[labels])):
         if values.size:
@@ -109,34 +110,29 @@ def histogram_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None
             axes.hist(values, histtype="stepfilled", alpha=0.3, **style)
             axes.hist(values, histtype="step", linewidth=2, label=f"{name} ({values.size} frames)", **style)
     axes.set(xlim=(0, 1), xlabel="calibrated score", ylabel="share of the class's frames")
-    _legend(axes, theme, "upper center")
-    return _png(canvas)
+    legend(axes, theme, "upper center")
+    return png(canvas)
 
 
 def reliability_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None:
     """How often a score came true; None when nothing was judged."""
-    scores, labels = _pooled([frame_scores(clip) for clip in clips])
+    scores, labels = pooled([frame_scores(clip) for clip in clips])
     curve = reliability(scores, labels)
     if curve is None:
         return None
-    canvas, axes = _canvas(theme)
+    canvas, axes = new_canvas(theme)
     axes.plot([0, 1], [0, 1], color=theme.faint, linestyle="--", linewidth=1, label="perfectly calibrated")
     axes.plot(curve.score, curve.share, color=theme.first, linewidth=1.5, label=f"error {curve.error:.3f}")
     size = 20 + 180 * curve.count / curve.count.max()
     axes.scatter(curve.score, curve.share, s=size, color=theme.first, alpha=0.6, linewidths=0)
     axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
     axes.set(xlabel="mean score of the bin", ylabel="share that is fake")
-    _legend(axes, theme, "upper left")
-    return _png(canvas)
+    legend(axes, theme, "upper left")
+    return png(canvas)
 
 
-def _pooled(parts: Sequence[tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
-    if not parts:
-        return np.zeros(0), np.zeros(0, dtype=bool)
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
-
-
-def _canvas(theme: Theme) -> tuple[Canvas, Axes]:
+def new_canvas(theme: Theme) -> tuple[Canvas, Axes]:
+    """An empty picture in the theme's colours, of the size that the report's pictures have."""
     with mpl.rc_context({"font.size": 11.0, "axes.spines.top": False, "axes.spines.right": False}):
         canvas = Canvas(figsize=(4.3, 3.7), layout="constrained")
         FigureCanvasAgg(canvas)
@@ -151,11 +147,13 @@ def _canvas(theme: Theme) -> tuple[Canvas, Axes]:
     return canvas, axes
 
 
-def _legend(axes: Axes, theme: Theme, place: Place) -> None:
+def legend(axes: Axes, theme: Theme, place: Place) -> None:
+    """The legend, without a frame."""
     axes.legend(loc=place, labelcolor=theme.ink, facecolor="none", edgecolor="none", framealpha=0.0)
 
 
-def _png(canvas: Canvas) -> bytes:
+def png(canvas: Canvas) -> bytes:
+    """The picture as PNG bytes."""
     buffer = io.BytesIO()
     # Without the metadata the same figures give the same bytes.
     canvas.savefig(buffer, format="png", dpi=150, transparent=True, metadata={"Software": None})

@@ -16,7 +16,7 @@ from streamguard.errors import DataError
 
 SCHEMA = "streamguard.evaluation/1"
 _SHARES = ("score", "dice", "iou", "ellipse_dice", "ellipse_iou")
-_NUMBERS = ("time", "raw", "face_size")
+_NUMBERS = ("time", "raw", "face_size", "shorter_side", "sharpness")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class FrameRecord:
         baselines: know-nothing scores by name, higher meaning more fake.
         ellipse_dice, ellipse_iou: the same agreement for a fixed ellipse in the face box.
         face_size: longer side of the face box in frame pixels; None when no face was found.
+        shorter_side, sharpness: what the quality gate holds against its limits: the shorter side of the face box
+            in frame pixels, and the crop's sharpness (see `faces.gate`); None when the frame was not judged.
         reason: why the frame was not judged; None when it was.
 
     Raises:
@@ -55,6 +57,8 @@ class FrameRecord:
     ellipse_dice: float | None = None
     ellipse_iou: float | None = None
     face_size: float | None = None
+    shorter_side: float | None = None
+    sharpness: float | None = None
     reason: str | None = None
 
     def __post_init__(self) -> None:
@@ -89,6 +93,7 @@ class ClipRecord:
         width, height: picture size in pixels.
         codec: name of the video codec.
         bit_rate: bits per second; None where the container does not tell.
+        alerts: media seconds at which the live vote opened a fake, rising.
     """
 
     name: str
@@ -99,6 +104,7 @@ class ClipRecord:
     height: int
     codec: str
     bit_rate: int | None = None
+    alerts: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from streamguard.training.evaluation.alerts import Alerts, alerts_of
 from streamguard.training.evaluation.bootstrap import Figure, Resamples, auc_figure, draw, ratio_figure
+from streamguard.training.evaluation.calibrate import Reliability, reliability
+from streamguard.training.evaluation.errors_by import ErrorBin, errors_by
 from streamguard.training.evaluation.metrics import Bools, Floats, video_verdict
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
 
@@ -82,6 +85,7 @@ class GroupSummary:
         against: the real ones that the group's fakes are ranked against: "own", or "all real clips" where the
             group (a generator, say) has none of its own.
         dice_fake: mean Dice over the group's fake frames.
+        alerts: of the live vote, over the group's own clips.
     """
 
     counts: Counts
@@ -89,11 +93,18 @@ class GroupSummary:
     videos: Decisions
     against: str
     dice_fake: Figure
+    alerts: Alerts
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All figures of one evaluation."""
+    """All figures of one evaluation.
+
+    Attributes:
+        alerts: of the live vote.
+        reliability: how often the calibrated score came true; None when nothing was judged.
+        errors: frame errors by what the quality gate looks at.
+    """
 
     counts: Counts
     frames: Decisions
@@ -101,13 +112,20 @@ class Summary:
     masks: Masks
     ellipse: Masks
     baselines: Mapping[str, Baseline]
+    alerts: Alerts
+    # Arrays have no truth value to compare by; every other figure comes of the same scores.
+    reliability: Reliability | None = field(compare=False)
+    errors: Mapping[str, tuple[ErrorBin, ...]]
     groups: Mapping[str, GroupSummary] = field(default_factory=dict)
     n_boot: int = N_BOOT
     seed: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        plain = asdict(self)
+        if self.reliability is not None:
+            plain["reliability"] = self.reliability.to_dict()
+        return plain
 
 
 def summarise(evaluation: Evaluation, *, n_boot: int = N_BOOT, seed: int = 0) -> Summary:
@@ -132,6 +150,9 @@ def summarise(evaluation: Evaluation, *, n_boot: int = N_BOOT, seed: int = 0) ->
         masks=_masks(clips, drawn, "dice", "iou"),
         ellipse=_masks(clips, drawn, "ellipse_dice", "ellipse_iou"),
         baselines={name: _baseline(clips, drawn, name) for name in names},
+        alerts=alerts_of(clips, n_boot=n_boot, seed=seed),
+        reliability=reliability(*pooled([frame_scores(clip) for clip in clips])),
+        errors=errors_by(clips, drawn),
         groups=groups,
         n_boot=n_boot,
         seed=seed,
@@ -191,6 +212,13 @@ def video_scores(clips: Sequence[ClipRecord], baseline: str | None = None) -> li
         known = [] if score is None else [score]
         rows.append((np.array(known, dtype=np.float64), np.full(len(known), clip.label)))
     return rows
+
+
+def pooled(parts: Sequence[tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
+    """All clips' scores, float64 [N], and labels, bool [N], one after another."""
+    if not parts:
+        return np.zeros(0), np.zeros(0, dtype=bool)
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
 
 
 def _labelled(clip: ClipRecord) -> list[FrameRecord]:
@@ -272,6 +300,7 @@ def _group(own: Sequence[ClipRecord], clips: Sequence[ClipRecord], *, n_boot: in
         videos=_replace_auc(_video_decisions(own, drawn), video_auc),
         against="all real clips" if borrows else "own",
         dice_fake=_mean_agreement(own, drawn, "dice", fake_only=True),
+        alerts=alerts_of(own, n_boot=n_boot, seed=seed),
     )
 
 

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.table import Table
 from rich.text import Text
 
+from streamguard.training.evaluation.alerts import Alerts
 from streamguard.training.evaluation.bootstrap import Figure
 from streamguard.training.evaluation.records import Evaluation
+from streamguard.training.evaluation.robustness import Condition, SentFigures
 from streamguard.training.evaluation.summary import Decisions, Summary
-from streamguard.training.evaluation.wording import DISCLAIMER, NONE, interval, number
+from streamguard.training.evaluation.wording import (
+    DISCLAIMER,
+    NONE,
+    interval,
+    number,
+    per_hour,
+    per_hour_interval,
+    seconds,
+)
 
 
 def headline_table(evaluation: Evaluation, summary: Summary) -> Table:
@@ -66,6 +78,64 @@ def group_table(summary: Summary) -> Table:
             number(group.dice_fake.value),
         )
     return table
+
+
+def alerts_table(summary: Summary) -> Table:
+    """Alerts of the live vote: all clips, then one row for each group."""
+    table = Table(
+        title="Alerts, as a live stream has them",
+        caption="False alarms per hour with the exact 95 % Poisson interval; seconds over the alerted clips alone.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    _alert_columns(table, "clips")
+    table.add_row("all", *_alert_cells(summary.alerts))
+    for name, group in summary.groups.items():
+        table.add_row(Text(name), *_alert_cells(group.alerts))
+    return table
+
+
+def robustness_tables(conditions: Sequence[Condition], base: SentFigures) -> tuple[Table, Table]:
+    """Frames, and alerts, of the clips as they are and as they were sent."""
+    frames = Table(
+        title="Compressed or made smaller",
+        caption="(AUC): of the same clips unsent, where some were too small to be sent so.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    frames.add_column("sent as")
+    for column in ("clips", "judged", "frame AUC", "recall", "false positives"):
+        frames.add_column(column, justify="right")
+    alerts = Table()
+    _alert_columns(alerts, "sent as")
+    for name, sent, unsent in [("as they are", base, None), *((c.name, c.sent, c.as_they_are) for c in conditions)]:
+        auc, recall, alarms = (
+            _cell(each) if sent.clips else Text(NONE) for each in (sent.auc, sent.recall, sent.false_positives)
+        )
+        if unsent is not None and unsent.clips < base.clips and unsent.auc.value is not None:
+            auc = auc.append(f"  ({number(unsent.auc.value)})", style="not bold dim")
+        judged = f"{sent.judged}/{sent.frames}"
+        frames.add_row(Text(name), str(sent.clips), judged, auc, recall, alarms)
+        alerts.add_row(Text(name), *_alert_cells(sent.alerts))
+    return frames, alerts
+
+
+def _alert_columns(table: Table, first: str) -> None:
+    table.add_column(first)
+    for column in ("real, judged", "false alarms", "per hour", "fakes alerted", "median", "90 %"):
+        table.add_column(column, justify="right")
+
+
+def _alert_cells(alerts: Alerts) -> list[str]:
+    spread = per_hour_interval(alerts)
+    return [
+        f"{alerts.real_hours:.3f} h",
+        str(alerts.false_alarms),
+        f"{per_hour(alerts)}  {spread}" if spread else NONE,
+        f"{alerts.fake_clips - alerts.never}/{alerts.fake_clips}",
+        seconds(alerts.delay_median),
+        seconds(alerts.delay_p90),
+    ]
 
 
 def unjudged_table(summary: Summary) -> Table:

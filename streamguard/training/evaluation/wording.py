@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from streamguard.training.evaluation.alerts import Alerts
 from streamguard.training.evaluation.bootstrap import Figure
 from streamguard.training.evaluation.records import ClipRecord
 from streamguard.training.evaluation.summary import clip_verdict
@@ -41,3 +42,20 @@ def outcome(clip: ClipRecord) -> str:
 def bit_rate(clip: ClipRecord) -> str:
     """The bit rate in kbit/s, or a dash."""
     return NONE if clip.bit_rate is None else f"{clip.bit_rate / 1000:.0f} kbit/s"
+
+
+def per_hour(alerts: Alerts) -> str:
+    """False alarms per hour, or a dash without real footage."""
+    return number(alerts.per_hour, 1)
+
+
+def per_hour_interval(alerts: Alerts) -> str:
+    """The interval as "0.0 to 12.3"; empty without real footage."""
+    if alerts.per_hour_low is None or alerts.per_hour_high is None:
+        return ""
+    return f"{alerts.per_hour_low:.1f} to {alerts.per_hour_high:.1f}"
+
+
+def seconds(value: float | None) -> str:
+    """Seconds to a hundredth, or a dash."""
+    return NONE if value is None else f"{value:.2f} s"
