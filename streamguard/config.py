@@ -138,7 +138,7 @@ class ServerSettings(BaseSettings):
     tls_key: Path | None = Field(default=None, description="PEM file with the private key.")
     ice_servers: list[IceServerSettings] = Field(default_factory=list)
     streams: list[StreamSettings] = Field(default_factory=list)
-    model: str = "unet_v1"
+    model: str = "unet_lite0"
     engine: str | None = None
     sinks: list[str] = Field(default_factory=list, description="Plugins that get every event.")
     max_sessions: Annotated[int, Field(ge=1)] = Field(default=100, description="WHIP and WHEP sessions together.")

@@ -16,6 +16,7 @@ import pytest
 from typer.main import get_command
 
 from streamguard.cli import app
+from streamguard.models import fresh, save
 from tests.support.hosts import refused_port, web_server
 from tests.support.rtsp_server import RtspServer
 from tests.support.training_data import ROOT, data_root, environment, write_config, write_packs
@@ -49,6 +50,12 @@ class Place:
     def data(self) -> Path:
         """A data root with pairs, a real video and portraits."""
         return data_root(self.folder / "data")
+
+    def detectors(self) -> list[str]:
+        """Two detectors of one network."""
+        for seed in (1, 2):
+            save(fresh("unet_lite0", seed), self.folder / str(seed))
+        return [str(self.folder / str(seed)) for seed in (1, 2)]
 
     def guard_toml(self) -> str:
         """A small configuration of the server on a free port."""
@@ -101,18 +108,25 @@ CASES: dict[str, Case] = {
         ],
         {0},
     ),
-    "streamguard train engines/unet_lite0/train.toml --data DATA": (
+    "streamguard train engines/unet_lite0/train_swaps.toml --data DATA": (
         lambda p: ["train", str(write_config(p.folder)), "--data", str(p.data()), "--out", str(p.folder / "out")],
         {0},
     ),
-    "streamguard search engines/unet_lite0/train.toml --packs runs/packs --out runs/search --trials 40 --seconds 300": (
+    "streamguard search engines/unet_lite0/train_swaps.toml --packs runs/packs --out runs/search --trials 40 --seconds 300": (
         lambda p: [
             *("search", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
             *("--out", "search", "--trials", "1", "--seconds", "2", "--network", "unet_v1", "--triples", "2"),
         ],
         {0},
     ),
-    "streamguard compare engines/unet_lite0/train.toml --detectors meso4,resnet18,unet_lite0 --seconds 3600": (
+    "streamguard join runs/swaps runs/blends --packs runs/packs --name both --out runs/both": (
+        lambda p: [
+            *("join", *p.detectors(), "--packs", str(write_packs(p.folder / "packs"))),
+            *("--name", "both", "--out", "both"),
+        ],
+        {0},
+    ),
+    "streamguard compare engines/unet_lite0/train_swaps.toml --detectors meso4,resnet18,unet_lite0 --seconds 3600": (
         lambda p: [
             *("compare", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
             *("--detectors", "meso4,unet_lite0", "--crops", "8", "--side", "64"),

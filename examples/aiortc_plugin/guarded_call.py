@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("clip", type=Path, help="a video with a face")
     parser.add_argument("--video", type=Path, default=Path("call.mp4"), help="where the other side's view goes")
-    parser.add_argument("--model", default="unet_v1", help="a detector's name, or the path of its folder")
+    parser.add_argument("--model", default="unet_lite0", help="a detector's name, or the path of its folder")
     parser.add_argument("--seconds", type=float, default=10.0, help="how long the call lasts")
     args = parser.parse_args()
     try:

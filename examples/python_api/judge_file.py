@@ -24,7 +24,7 @@ def main() -> int:
     """Leaves with 1 when a fake was found, 2 when nothing could be judged."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("file")
-    parser.add_argument("--model", default="unet_v1", help="a detector's name, or the path of its folder")
+    parser.add_argument("--model", default="unet_lite0", help="a detector's name, or the path of its folder")
     args = parser.parse_args()
     try:
         verdict = asyncio.run(judge(args.file, args.model))

@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url", help="rtsp://user:password@camera/path")
     parser.add_argument("--video", type=Path, default=Path("camera.mp4"), help="where the annotated video goes")
-    parser.add_argument("--model", default="unet_v1", help="a detector's name, or the path of its folder")
+    parser.add_argument("--model", default="unet_lite0", help="a detector's name, or the path of its folder")
     parser.add_argument("--udp", action="store_true", help="media over UDP instead of TCP")
     args = parser.parse_args()
     source = SourceOptions(transport="udp" if args.udp else "tcp")

@@ -20,6 +20,7 @@ from streamguard.cli import (
     doctor,
     evaluate,
     evidence,
+    join,
     scan,
     search,
     serve,
@@ -48,6 +49,7 @@ app.command("compile")(compile.compile_)
 app.command("bench")(bench.bench)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
+app.command("join")(join.join)
 app.command("compare")(compare.compare)
 app.command("search")(search.search)
 for name, command in webhook_admin.COMMANDS.items():

@@ -26,13 +26,13 @@ _COLUMNS = (
 
 
 def compare(
-    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_v1/train.toml.")],
+    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_lite0/train_swaps.toml.")],
     packs: Annotated[
         Path, typer.Option(help="Folder of the packs, made by `streamguard train --prepare-only`.")
     ] = Path("runs/packs"),
     detectors: Annotated[
-        str, typer.Option(help="Comma-separated networks to train, such as meso4,resnet18,unet_v1.")
-    ] = "meso4,resnet18,unet_v1",
+        str, typer.Option(help="Comma-separated networks to train, such as meso4,resnet18,unet_lite0.")
+    ] = "meso4,resnet18,unet_lite0",
     trained_on: Annotated[
         str, typer.Option("--trained-on", help="Comma-separated: pairs, selfblends, both; a row for each.")
     ] = "both",

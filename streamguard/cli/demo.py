@@ -43,7 +43,7 @@ def demo(
     seconds: Annotated[float, typer.Option(min=6.0, max=3600.0, help="Length of the clip, or of the watch.")] = 16.0,
     source: Annotated[str | None, typer.Option(help="Watch this instead: camera:0, a file or a URL.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for what the demo leaves.")] = Path("demo-output"),
-    model: Annotated[str, typer.Option(help="Detector.")] = "unet_v1",
+    model: Annotated[str, typer.Option(help="Detector.")] = "unet_lite0",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
     page: Annotated[
         bool | None,

@@ -32,7 +32,7 @@ def evaluate(
         Path | None, typer.Option("--json", metavar="OUT", help="Write every figure and frame.")
     ] = None,
     html_out: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a report to read.")] = None,
-    model: Annotated[str, typer.Option(help="Detector: a name, or the path of its folder.")] = "unet_v1",
+    model: Annotated[str, typer.Option(help="Detector: a name, or the path of its folder.")] = "unet_lite0",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
     onnx: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Another network, in the detector's place; needs --layout.")

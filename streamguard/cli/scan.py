@@ -32,7 +32,7 @@ def scan(
     files: Annotated[list[str] | None, typer.Argument(metavar="FILE...", help="Video files.")] = None,
     json_out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the report as JSON.")] = None,
     overlay: Annotated[Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with masks.")] = None,
-    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
+    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_lite0",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Do not check the certificates of https hosts.")] = False,
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Leave with 10 when a fake was found.")] = False,

@@ -38,7 +38,7 @@ SHOWN = 10
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_lite0/train.toml.")],
+    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_lite0/train_swaps.toml.")],
     data: Annotated[Path | None, typer.Option(help="Data root that the TOML's folders are relative to.")] = None,
     work: Annotated[Path, typer.Option(help="Where packs and checkpoints go; a run resumes from here.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the TOML's own folder.")] = None,

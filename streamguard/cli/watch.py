@@ -47,7 +47,7 @@ def watch(
         bool, typer.Option("--insecure", help="Do not check the certificates of https, rtsps and rtmps hosts.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="Keep trying when the source is not there yet.")] = False,
-    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_v1",
+    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_lite0",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
 ) -> None:
     """Watch a stream and say, while it plays, which faces are fake. Ctrl-C ends it cleanly.

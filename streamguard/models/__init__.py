@@ -12,6 +12,7 @@ from streamguard.models.store import (
     build,
     engines_folder,
     fresh,
+    join,
     load,
     save,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "engines_folder",
     "format_spec",
     "fresh",
+    "join",
     "load",
     "parse_spec",
     "read_spec",

@@ -27,6 +27,7 @@ class _Network(_Table):
     steps: int = Field(ge=2, le=8)
     picture_norms: int = Field(default=0, ge=0, le=8)
     working_side: int = Field(default=0, ge=0, le=1024, multiple_of=32)
+    members: int = Field(default=1, ge=1, le=8)
 
 
 class _Input(_Table):
@@ -97,6 +98,7 @@ class ModelSpec:
         steps: number of resolutions; always 6 of `unet_lite0`.
         picture_norms: of `unet`: encoders normalised within the picture.
         working_side: of `unet_lite0`: side in pixels that the input is brought down to inside; 0: it is not.
+        members: networks of that shape whose logits are averaged.
         size: side of the square input in pixels.
         margin: side of the crop as a multiple of the face box's longer side; the same in training and live.
         mean, std: RGB normalisation of pixels scaled to 0..1.
@@ -118,6 +120,7 @@ class ModelSpec:
     steps: int
     picture_norms: int
     working_side: int
+    members: int
     size: int
     margin: float
     mean: tuple[float, float, float]
@@ -189,6 +192,7 @@ def format_spec(spec: ModelSpec) -> str:
             "steps": spec.steps,
             "picture_norms": spec.picture_norms,
             "working_side": spec.working_side,
+            "members": spec.members,
         },
         "input": {"size": spec.size, "margin": spec.margin, "mean": list(spec.mean), "std": list(spec.std)},
         "rule": {"threshold": spec.threshold, "smallest_component": spec.smallest_component},

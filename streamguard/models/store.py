@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -13,13 +14,14 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import nn
 
-from streamguard.errors import CorruptWeights, OutputError, UnknownModel
+from streamguard.errors import CorruptWeights, DataError, OutputError, UnknownModel
 from streamguard.files import write_bytes
+from streamguard.models.ensemble import Ensemble
 from streamguard.models.spec import ModelSpec, format_spec, parse_spec, read_spec
 from streamguard.models.unet import unet
 from streamguard.models.unet_lite0 import UnetLite0
 
-DEFAULT_MODEL = "unet_v1"
+DEFAULT_MODEL = "unet_lite0"
 # Every one of the 256 levels is exact in bfloat16 after this: traces of one level are not rounded away.
 MEAN = (128 / 255, 128 / 255, 128 / 255)
 STD = (64 / 255, 64 / 255, 64 / 255)
@@ -37,6 +39,7 @@ class _Shape:
     steps: int
     picture_norms: int
     working_side: int
+    members: int = 1
 
 
 SHAPES = {
@@ -70,9 +73,54 @@ def available(folder: Path | None = None) -> tuple[str, ...]:
 
 def build(spec: ModelSpec) -> nn.Module:
     """The spec's network with fresh weights, in evaluation mode."""
+    if spec.members > 1:
+        return Ensemble([_member(spec) for _ in range(spec.members)]).eval()
+    return _member(spec).eval()
+
+
+def _member(spec: ModelSpec) -> nn.Module:
     if spec.architecture == "unet_lite0":
-        return UnetLite0(spec.features, spec.working_side).eval()
-    return unet(spec.features, spec.steps, spec.picture_norms).eval()
+        return UnetLite0(spec.features, spec.working_side)
+    return unet(spec.features, spec.steps, spec.picture_norms)
+
+
+_HEAD = ("head.weight", "head.bias")
+_SEEN = (
+    *("architecture", "features", "steps", "picture_norms", "working_side", "members"),
+    *("size", "margin", "mean", "std"),
+)
+"""What detectors must share to be joined: the network, and what it is shown."""
+
+
+def join(models: Sequence[LoadedModel], weights: Sequence[float] = ()) -> LoadedModel:
+    """One detector of several of the same network: their logits are averaged, with the first one's spec.
+
+    Args:
+        models: at least two.
+        weights: how much each one's logits count, above 0; all the same when empty.
+
+    Raises:
+        DataError: they are not of the same network and input, or there are fewer than two.
+    """
+    first = models[0].spec
+    alike = {tuple(getattr(model.spec, key) for key in _SEEN) for model in models}
+    names = ", ".join(model.spec.name for model in models)
+    if len(alike) > 1 or len(models) < 2 or first.members > 1:
+        raise DataError(
+            names, "not several single networks of one shape", "join detectors trained for the same network"
+        )
+    shares = weights or [1.0] * len(models)
+    if len(shares) != len(models) or min(shares) <= 0:
+        raise DataError(names, f"the weights {shares} do not fit", "give one above 0 for each detector")
+    spec = replace(first, members=len(models), weights_sha256="", folder=None, digest="")
+    whole = build(spec)
+    assert isinstance(whole, Ensemble)
+    for member, model, share in zip(whole.members, models, shares, strict=True):
+        # The head is linear: a weighted mean of logits is a mean of logits from scaled heads.
+        factor = share * len(models) / sum(shares)
+        state = model.network.state_dict()
+        member.load_state_dict({key: value * factor if key in _HEAD else value for key, value in state.items()})
+    return LoadedModel(spec, whole)
 
 
 def fresh(name: str, seed: int = 0) -> LoadedModel:

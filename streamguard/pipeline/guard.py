@@ -48,7 +48,7 @@ class Guard:
 
     Use as an async context manager::
 
-        async with Guard.open("unet_v1") as guard:
+        async with Guard.open("unet_lite0") as guard:
             async for item in guard.watch("rtsp://camera/live"):
                 ...
 

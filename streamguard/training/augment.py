@@ -66,11 +66,13 @@ class View:
         patch: side in pixels.
         zoom: smallest and largest scale against the model's; at `patch / 256` the whole face is seen.
         degrade: share of the patches that go through a further chain of rescaling, noise and compression.
+        blur: share of the patches that are blurred before that, by a Gaussian of 0.6 to 3 pixels.
     """
 
     patch: int
     zoom: tuple[float, float] = (0.8, 1.25)
     degrade: float = 0.4
+    blur: float = 0.0
 
 
 def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, view: View, random: np.random.Generator) -> Patches:
@@ -92,6 +94,9 @@ def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, view: View, ra
     if random.random() < 0.5:
         shared = _levels(random, 0.2)
         views = [_apply_levels(_apply_levels(each, shared), _levels(random, 0.03)) for each in views]
+    if view.blur and random.random() < view.blur:
+        sigma = math.exp(random.uniform(math.log(0.6), math.log(3.0)))
+        views = [_blurred(each, sigma) for each in views]
     if random.random() < view.degrade:
         views = _degrade(views, random)
     if random.random() < 0.1:
@@ -147,7 +152,7 @@ def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8
     kind = random.random()
     if kind < 0.1:
         sigma = random.uniform(0.3, 0.9)
-        views = [np.asarray(cv2.GaussianBlur(view, (0, 0), sigma), dtype=np.uint8) for view in views]
+        views = [_blurred(view, sigma) for view in views]
     elif kind < 0.25:
         strength = random.uniform(1, 5)
         noise = random.normal(0, strength, size=(sent, sent, 1)).astype(np.float32)
@@ -166,6 +171,10 @@ def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8
         back = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
         views = [_resized(view, side, back) for view in views]
     return views
+
+
+def _blurred(view: UInt8Array, sigma: float) -> UInt8Array:
+    return np.asarray(cv2.GaussianBlur(view, (0, 0), sigma), dtype=np.uint8)
 
 
 def _resized(view: UInt8Array, side: int, how: int) -> UInt8Array:

@@ -60,6 +60,9 @@ class Stage(_Table):
     """Smallest and largest scale of what a patch shows, against the model's; at `patch / 256` it is the whole face."""
     degrade: Share = 0.4
     """Share of the patches that are rescaled, made noisy or compressed once more, real and fake alike."""
+    blur: Share = 0.0
+    """Share of the patches that are blurred first, real and fake alike: fine detail is what a network learns its few
+    training clips by heart from."""
     dice: float = Field(default=1.0, ge=0)
     """Weight of the Dice term. Small at first: it pays for knowing where faces are, not which are fake."""
 
@@ -75,9 +78,10 @@ class TrainTable(_Table):
     """The optimisation."""
 
     seed: int = 1
-    start_from: str = ""
-    """Name or folder of a detector of the same network whose weights are the start; `imagenet`: the encoder of
-    `unet_lite0` as ImageNet taught it; empty: random weights."""
+    start_from: str | tuple[str, ...] = ""
+    """Name or folder of a detector of the same network whose weights are the start; of several the mean is taken
+    (model soups: Wortsman et al., 2022); `imagenet`: the encoder of `unet_lite0` as ImageNet taught it; empty: random
+    weights."""
     learning_rate: float = Field(default=1e-3, gt=0)
     schedule: Literal["cosine", "constant"] = "cosine"
     """How the learning rate goes on after the warm-up: down to a hundredth along half a cosine, or as it is."""

@@ -63,7 +63,27 @@ def finish(config: TrainConfig, toml: bytes, trainer: Trainer, packs: Path, out:
         DataError: there is no calibration pack, or the network answers the same everywhere.
         OutputError: `out` cannot be written.
     """
-    model = trainer.averaged()
+    description = f"{config.network}: fake pixels of a face, trained on face-swap pairs and self-blended faces"
+    outcome = ship(trainer.averaged(), config.name, description, packs, out)
+    write_bytes(out / "train.toml", toml)
+    write_text(out / "training.json", json.dumps(_facts(config, trainer.progress, packs, outcome), indent=2) + "\n")
+    write_bytes(out / "training_curve.png", draw_curve(trainer.progress))
+    return outcome
+
+
+def ship(model: LoadedModel, name: str, description: str, packs: Path, out: Path) -> Outcome:
+    """Choose threshold, calibration and blur limit on held-out self-blends; write weights and spec.
+
+    Args:
+        model: as trained.
+        name, description: for the spec.
+        packs: the folder that holds the pack `calibration`.
+        out: the detector's folder.
+
+    Raises:
+        DataError: there is no calibration pack, or the network answers the same everywhere.
+        OutputError: `out` cannot be written.
+    """
     held = Pack(packs / "calibration")
     samples = _judge(model, held)
     raw = np.array([raw_score(sample.probability) for sample in samples])
@@ -72,19 +92,30 @@ def finish(config: TrainConfig, toml: bytes, trainer: Trainer, packs: Path, out:
     grid = threshold_grid(samples, thresholds=THRESHOLDS, smallest=(model.spec.smallest_component,))
     spec = replace(
         model.spec,
-        name=config.name,
-        description=f"{config.network}: fake pixels of a face, trained on face-swap pairs and self-blended faces",
+        name=name,
+        description=description,
         threshold=_operating_point(grid).threshold,
         calibration_slope=round(platt.slope, 4),
         calibration_offset=round(platt.offset, 4),
         least_sharpness=round(_least_sharpness(held), 4),
     )
     written = save(LoadedModel(spec, model.network), out)
-    outcome = Outcome(written, auc(raw, labels) or 0.0, tuple(grid.rows))
-    write_bytes(out / "train.toml", toml)
-    write_text(out / "training.json", json.dumps(_facts(config, trainer.progress, packs, outcome), indent=2) + "\n")
-    write_bytes(out / "training_curve.png", draw_curve(trainer.progress))
-    return outcome
+    return Outcome(written, auc(raw, labels) or 0.0, tuple(grid.rows))
+
+
+def threshold_facts(outcome: Outcome) -> dict[str, object]:
+    """What was measured on the held-out faces, as plain values for JSON."""
+    return {
+        "calibration_auc": round(outcome.calibration_auc, 4),
+        "thresholds": [
+            {
+                "threshold": row.threshold,
+                "recall": round(row.recall, 4),
+                "false_positives": round(_false_positives(row), 4),
+            }
+            for row in outcome.thresholds
+        ],
+    }
 
 
 def draw_curve(progress: Progress) -> bytes:
@@ -177,15 +208,7 @@ def _facts(config: TrainConfig, progress: Progress, packs: Path, outcome: Outcom
             {"step": step, "frame_auc": round(value, 4), "dice_both_halves": round(dice, 4)}
             for step, value, dice in progress.validations
         ],
-        "calibration_auc": round(outcome.calibration_auc, 4),
-        "thresholds": [
-            {
-                "threshold": row.threshold,
-                "recall": round(row.recall, 4),
-                "false_positives": round(_false_positives(row), 4),
-            }
-            for row in outcome.thresholds
-        ],
+        **threshold_facts(outcome),
         "torch": torch.__version__,
     }
 

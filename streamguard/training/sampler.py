@@ -121,7 +121,7 @@ class Sampler:
             degrade = (1 + degrade) / 2
         elif pack is packs.pairs and random.random() < train.mix_share:
             kind, (fake, mask) = "part of a face swap", mix(real, fake, mask, random)
-        return Sample(kind, augment(real, fake, mask, View(stage.patch, stage.zoom, degrade), random))
+        return Sample(kind, augment(real, fake, mask, View(stage.patch, stage.zoom, degrade, stage.blur), random))
 
     def _blend(
         self, real: UInt8Array, marks: FloatArray, plain: bool, random: np.random.Generator

@@ -29,17 +29,27 @@ def start(config: TrainConfig) -> LoadedModel:
     if config.train.start_from == IMAGENET:
         _from_imagenet(model.network)
         return model
-    given = load(config.train.start_from).network.state_dict()
-    # Where the start normalised over the batch and this network does within the picture, its running means go.
-    wanted = model.network.state_dict()
-    kept = {key: value for key, value in given.items() if key in wanted or not key.endswith(BATCH_STATISTICS)}
-    try:
-        model.network.load_state_dict(kept)
-    except RuntimeError as error:
-        raise DataError(
-            config.train.start_from, f"not a {config.network}", "give a detector of the same network"
-        ) from error
+    names = config.train.start_from
+    given = [_fitting(name, config.network, model.network) for name in ((names,) if isinstance(names, str) else names)]
+    model.network.load_state_dict({key: _mean([state[key] for state in given]) for key in given[0]})
     return model
+
+
+def _fitting(name: str, network: str, wanted: nn.Module) -> dict[str, torch.Tensor]:
+    state = load(name).network.state_dict()
+    keys = wanted.state_dict().keys()
+    # Where the start normalised over the batch and this network does within the picture, its running means go.
+    kept = {key: value for key, value in state.items() if key in keys or not key.endswith(BATCH_STATISTICS)}
+    try:
+        wanted.load_state_dict(kept)
+    except RuntimeError as error:
+        raise DataError(name, f"not a {network}", "give a detector of the same network") from error
+    return kept
+
+
+def _mean(values: list[torch.Tensor]) -> torch.Tensor:
+    # Counters are no numbers to average.
+    return torch.stack(values).mean(dim=0) if values[0].is_floating_point() else values[0]
 
 
 def _from_imagenet(network: nn.Module) -> None:

@@ -26,6 +26,7 @@ specs = st.builds(
     steps=st.integers(2, 8),
     picture_norms=st.integers(0, 8),
     working_side=st.just(0),
+    members=st.integers(1, 8),
     size=st.sampled_from([128, 256, 1024]),
     margin=st.floats(1, 3),
     mean=triples,

@@ -83,6 +83,7 @@ def green_detector(name: str = "green") -> LoadedModel:
         steps=2,
         picture_norms=0,
         working_side=0,
+        members=1,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )

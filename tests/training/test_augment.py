@@ -92,6 +92,26 @@ def test_degrading_is_as_frequent_as_told() -> None:
         assert any(changed) == (share == 1.0)
 
 
+def test_blur_is_as_frequent_as_told_and_the_same_for_both() -> None:
+    each = triple(0, "ann")
+
+    def detail(share: float, seed: int) -> tuple[float, float]:
+        view = View(256, (1, 1), degrade=0, blur=share)
+        out = augment(each.real, each.fake, each.mask * 0, view, np.random.default_rng(seed))
+        return tuple(float(np.abs(np.diff(side.astype(float), axis=1)).mean()) for side in (out.real, out.fake))
+
+    sharp = [detail(0, seed)[0] for seed in range(40)]
+    soft = [detail(1, seed)[0] for seed in range(40)]
+    half = [detail(0.5, seed)[0] for seed in range(40)]
+    assert np.mean(soft) < np.mean(half) < np.mean(sharp)
+    for seed in range(10):
+        same = augment(
+            each.real, each.real, each.mask, View(256, (1, 1), degrade=0, blur=1), np.random.default_rng(seed)
+        )
+        levels = np.abs(np.diff(same.real.astype(float), axis=1)) - np.abs(np.diff(same.fake.astype(float), axis=1))
+        assert np.abs(levels).max() < 40
+
+
 def test_an_empty_mask_stays_empty() -> None:
     each = triple(0, "ann")
     empty = np.zeros_like(each.mask)
