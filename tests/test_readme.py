@@ -112,7 +112,7 @@ CASES: dict[str, Case] = {
         lambda p: ["train", str(write_config(p.folder)), "--data", str(p.data()), "--out", str(p.folder / "out")],
         {0},
     ),
-    "streamguard search engines/unet_lite0/train_swaps.toml --packs runs/packs --out runs/search --trials 40 --seconds 300": (
+    "streamguard search engines/unet_lite0/train_swaps.toml --packs runs/packs --out search --trials 40 --seconds 60": (
         lambda p: [
             *("search", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
             *("--out", "search", "--trials", "1", "--seconds", "2", "--network", "unet_v1", "--triples", "2"),
