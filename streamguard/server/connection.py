@@ -44,15 +44,30 @@ async def close_connection(pc: RTCPeerConnection) -> None:
     transports = {transceiver.receiver.transport for transceiver in transceivers}
     if pc.sctp is not None:
         transports.add(pc.sctp.transport)
+    connecting = _connecting(pc)
     await pc.close()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_LIMIT):
+            # It fails when a transport is closed before its turn; nobody else would ever hear of that.
+            await asyncio.gather(*connecting, return_exceptions=True)
             for transport in transports:
                 await _settled(transport)
     for transceiver in transceivers:
         await transceiver.stop()
     for transport in transports:
         await transport.transport._connection.close()
+
+
+def _connecting(pc: RTCPeerConnection) -> list[asyncio.Task[Any]]:
+    """The tasks in which aiortc is making this connection; it keeps no hold of them."""
+    found = []
+    for task in asyncio.all_tasks():
+        coroutine = task.get_coro()
+        frame = getattr(coroutine, "cr_frame", None)
+        named = getattr(coroutine, "__qualname__", "") == "RTCPeerConnection.__connect"
+        if named and frame is not None and frame.f_locals.get("self") is pc:
+            found.append(task)
+    return found
 
 
 async def _settled(transport: RTCDtlsTransport) -> None:
