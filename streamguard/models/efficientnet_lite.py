@@ -16,7 +16,9 @@ STEM = 32
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 
 
-class _Row(NamedTuple):
+class Row(NamedTuple):
+    """A stretch of equal blocks of EfficientNet: its widening, channels, number, first stride and kernel."""
+
     expand: int
     channels: int
     blocks: int
@@ -25,14 +27,15 @@ class _Row(NamedTuple):
 
 
 ROWS = (
-    _Row(1, 16, 1, 1, 3),
-    _Row(6, 24, 2, 2, 3),
-    _Row(6, 40, 2, 2, 5),
-    _Row(6, 80, 3, 2, 3),
-    _Row(6, 112, 3, 1, 5),
-    _Row(6, 192, 4, 2, 5),
-    _Row(6, 320, 1, 1, 3),
+    Row(1, 16, 1, 1, 3),
+    Row(6, 24, 2, 2, 3),
+    Row(6, 40, 2, 2, 5),
+    Row(6, 80, 3, 2, 3),
+    Row(6, 112, 3, 1, 5),
+    Row(6, 192, 4, 2, 5),
+    Row(6, 320, 1, 1, 3),
 )
+"""Those of EfficientNet-B0, which Lite0 shares."""
 CHANNELS = (16, 24, 40, 112, 320)
 """Channels of the five feature maps, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +15,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from streamguard.errors import DataError, OutputError
+from streamguard.errors import DataError
 from streamguard.models import LoadedModel, fresh
 from streamguard.models.unet import UnetGraph
 from streamguard.models.unet_lite0 import UnetLite0
+from streamguard.training.checkpoint import write_checkpoint
 from streamguard.training.config import TrainConfig
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.evaluation.metrics import auc
@@ -190,17 +190,7 @@ class Trainer:
             "optimizer": self._optimizer.state_dict(),
             "progress": asdict(self.progress),
         }
-        partial = self._checkpoint.with_suffix(".partial")
-        try:
-            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, partial)
-            os.replace(partial, self._checkpoint)
-        except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise OutputError(
-                str(self._checkpoint), f"the checkpoint cannot be written ({error})", "free space; the last one is kept"
-            ) from error
+        write_checkpoint(self._checkpoint, state)
 
     def _resume(self) -> None:
         try:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from streamguard.models.efficientnet_lite import ROWS, Row
+
 STEM, HEAD = 32, 1280
 DIVISOR = 8
 SURVIVAL_DROP = 0.2
@@ -38,25 +40,6 @@ SCALES = {
 }
 
 
-class _Row(NamedTuple):
-    expand: int
-    channels: int
-    blocks: int
-    stride: int
-    kernel: int
-
-
-ROWS = (
-    _Row(1, 16, 1, 1, 3),
-    _Row(6, 24, 2, 2, 3),
-    _Row(6, 40, 2, 2, 5),
-    _Row(6, 80, 3, 2, 3),
-    _Row(6, 112, 3, 1, 5),
-    _Row(6, 192, 4, 2, 5),
-    _Row(6, 320, 1, 1, 3),
-)
-
-
 class _Squeeze(nn.Module):
     """Squeeze-and-excitation: each channel weighed by what the whole picture holds (Hu et al., CVPR 2018)."""
 
@@ -78,7 +61,7 @@ class _Squeeze(nn.Module):
 class _Block(nn.Module):
     """Widen, filter each channel, weigh, narrow (MBConv): [N, inputs, H, W] -> [N, outputs, H / stride, W / stride]."""
 
-    def __init__(self, inputs: int, outputs: int, row: _Row, stride: int, drop: float) -> None:
+    def __init__(self, inputs: int, outputs: int, row: Row, stride: int, drop: float) -> None:
         super().__init__()
         wide = inputs * row.expand
         widen = [*_unit(inputs, wide), nn.SiLU(inplace=True)] if row.expand > 1 else []

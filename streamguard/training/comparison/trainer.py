@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import pickle
 import time
 from collections.abc import Callable
@@ -17,7 +15,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from streamguard.errors import DataError, OutputError
+from streamguard.errors import DataError
+from streamguard.training.checkpoint import write_checkpoint
 from streamguard.training.comparison.learner import Learner, normalised
 from streamguard.training.comparison.material import Material
 from streamguard.types import FloatArray, UInt8Array
@@ -170,17 +169,7 @@ class ComparisonTrainer:
             "reached": asdict(self.reached),
             "losses": self._losses,
         }
-        partial = self._checkpoint.with_suffix(".partial")
-        try:
-            self._checkpoint.parent.mkdir(parents=True, exist_ok=True)
-            torch.save(state, partial)
-            os.replace(partial, self._checkpoint)
-        except (OSError, RuntimeError) as error:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise OutputError(
-                str(self._checkpoint), f"the checkpoint cannot be written ({error})", "free space; the last one is kept"
-            ) from error
+        write_checkpoint(self._checkpoint, state)
 
     def _resume(self) -> None:
         try:

@@ -1,0 +1,32 @@
+"""Checkpoints: a whole one or the one before, never half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from streamguard.errors import OutputError
+
+
+def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
+    """Write beside the place, then rename.
+
+    Raises:
+        OutputError: it cannot be written; the one before is kept.
+    """
+    partial = path.with_suffix(".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save(dict(state), partial)
+        os.replace(partial, path)
+    except (OSError, RuntimeError) as error:
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise OutputError(
+            str(path), f"the checkpoint cannot be written ({error})", "free space; the last one is kept"
+        ) from error
