@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from streamguard.models.depthwise import depthwise
+
 STEM = 32
 NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
 
@@ -48,6 +50,8 @@ class SameConvolution(nn.Conv2d):
         before = missing // 2
         if missing % 2:
             x, before = functional.pad(x, (before, missing - before, before, missing - before)), 0
+        if self.groups > 1:
+            return depthwise(x, self.weight, (self.stride[0], self.stride[0]), (before, before))
         return functional.conv2d(x, self.weight, self.bias, self.stride, before, self.dilation, self.groups)
 
 

@@ -93,6 +93,9 @@ class TrainTable(_Table):
     """Share of the self-blends made anew in training from any real crop, instead of the pack's own fake."""
     donor_share: Share = 0.0
     """Share of those in which another person's face is put on (see `donor_blend`), instead of the same one."""
+    swapped_donor_share: Share = 0.0
+    """Share of those faces that come out of a pair's fake: what a swap network makes, on people and pictures it was
+    never seen with."""
     mix_share: Share = 0.5
     """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
     picture_loss: float = Field(default=0.5, ge=0)

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import matplotlib.image
 import numpy as np
 import pytest
 
 from streamguard.errors import DataError
+from streamguard.training.donor_blend import donor_blend, similarity
 from streamguard.training.preview import preview_sheet
 from streamguard.training.sampler import Sampler, open_packs
+from streamguard.training.selfblend import SelfBlend
 from tests.support.training_data import CONFIG, micro_config, write_packs
 
 
@@ -65,6 +68,47 @@ def test_the_shares_decide_what_is_drawn(
     counts = Counter(sample.kind for step in range(40) for sample in made.samples(step))
     assert set(counts) == kinds
     assert min(counts.values()) >= 5
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_donor_may_be_a_face_swap(packs: Path, tmp_path: Path, share: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_packs(packs)
+    assert opened.pairs is not None
+    swaps = {np.array(fake).tobytes() for fake in opened.pairs.fake[: len(opened.pairs)]}
+    donors: list[bool] = []
+
+    def watched(*arguments: Any) -> SelfBlend:
+        donors.append(arguments[2].tobytes() in swaps)
+        return donor_blend(*arguments)
+
+    monkeypatch.setattr("streamguard.training.sampler.donor_blend", watched)
+    text = f"{CONFIG}selfblend_share = 1\nfresh_share = 1\ndonor_share = 1\nswapped_donor_share = {share}\n"
+    made = Sampler(micro_config(tmp_path, text), opened)
+    for step in range(3):
+        made.samples(step)
+    assert donors == [share == 1.0] * 3
+
+
+def test_the_donor_is_the_most_alike_of_a_few(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = open_packs(packs)
+    chosen: list[float] = []
+
+    def watched(*arguments: Any) -> SelfBlend:
+        chosen.append(similarity(arguments[3], arguments[1])[1])
+        return donor_blend(*arguments)
+
+    monkeypatch.setattr("streamguard.training.sampler.donor_blend", watched)
+    text = f"{CONFIG}selfblend_share = 1\nfresh_share = 1\ndonor_share = 1\n"
+    means = []
+    for few in (1, 16):
+        monkeypatch.setattr("streamguard.training.sampler.DONORS", few)
+        monkeypatch.setattr("streamguard.training.sampler.TONE_WEIGHT", 0.0)
+        made = Sampler(micro_config(tmp_path, text), opened)
+        for step in range(20):
+            made.samples(step)
+        means.append(np.mean(chosen))
+        chosen.clear()
+    assert means[1] < means[0]
 
 
 def test_a_plain_stage_is_plain(packs: Path, tmp_path: Path) -> None:
