@@ -84,7 +84,8 @@ def label_texts(item: OverlayItem, style: OverlayStyle) -> tuple[str, ...]:
     if item.state is Verdict.UNKNOWN:
         reason = f": {item.reason.value}" if item.reason is not None else ""
         return f"{track}NOT JUDGED{reason}", f"{track}NOT JUDGED", "NOT JUDGED", ""
-    score = f" {item.score:.2f}" if item.score is not None else ""
+    # The score is how probable a fake is: behind REAL it would read as the opposite.
+    score = f" {item.score:.2f}" if item.score is not None and item.state is Verdict.FAKE else ""
     said = f"{item.state.value}{score}"
     texts = (f"{track}{said}", said, item.state.value, "")
     if style.show_share and item.share is not None:
