@@ -124,11 +124,12 @@ def _preview(config: TrainConfig, packs: Path, path: Path) -> None:
     from itertools import accumulate
 
     from streamguard.files import write_bytes
+    from streamguard.training.feed import samples_of
     from streamguard.training.preview import preview_sheet
-    from streamguard.training.sampler import Sampler, open_packs
+    from streamguard.training.sampler import open_packs
 
     starts = [0, *accumulate(stage.steps for stage in config.train.stages[:-1])]
-    write_bytes(path, preview_sheet(Sampler(config, open_packs(packs)), starts))
+    write_bytes(path, preview_sheet(samples_of(config, open_packs(packs)), starts))
     console.print(f"samples of {len(starts)} stages drawn to {path}", markup=False, highlight=False, soft_wrap=True)
 
 

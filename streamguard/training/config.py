@@ -98,6 +98,12 @@ class TrainTable(_Table):
     never seen with."""
     mix_share: Share = 0.5
     """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
+    hard_share: Share = 0.0
+    """Share of the pairs whose example is drawn by its last known loss, larger ones more often; the others are drawn
+    uniformly (see `hard_examples`)."""
+    augment_on: Literal["cpu", "device"] = "cpu"
+    """Where fakes are blended and views made: one by one on the CPU, or a whole batch at once on the device that trains
+    (see `batched`), for a GPU that learns faster than the CPU can make patches."""
     picture_loss: float = Field(default=0.5, ge=0)
     """Weight of the picture-level loss on the pooled map."""
     encoder_loss: float = Field(default=1.0, ge=0)

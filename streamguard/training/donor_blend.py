@@ -32,6 +32,24 @@ def similarity(source: FloatArray, target: FloatArray) -> tuple[Float64Array, fl
     return np.array([[turn.real, -turn.imag, shift.real], [turn.imag, turn.real, shift.imag]]), left
 
 
+def similarities(sources: FloatArray, targets: FloatArray) -> tuple[Float64Array, Float64Array]:
+    """`similarity` of many at once.
+
+    Args:
+        sources: float32 [N, K, 2]; targets: float32 [N, K, 2], or [K, 2] for all.
+
+    Returns float64 [N, 2, 3] and [N].
+    """
+    one = sources[..., 0] + 1j * sources[..., 1].astype(np.complex128)
+    two = targets[..., 0] + 1j * targets[..., 1].astype(np.complex128)
+    centred, aim = one - one.mean(axis=-1, keepdims=True), two - two.mean(axis=-1, keepdims=True)
+    turn = (centred.conj() * aim).sum(axis=-1) / np.maximum((np.abs(centred) ** 2).sum(axis=-1), 1e-12)
+    shift = two.mean(axis=-1) - turn * one.mean(axis=-1)
+    left = np.abs(turn[..., None] * centred - aim).mean(axis=-1) / (np.abs(aim).mean(axis=-1) + 1e-9)
+    rows = np.stack([turn.real, -turn.imag, shift.real, turn.imag, turn.real, shift.imag], axis=-1)
+    return rows.reshape(-1, 2, 3), left
+
+
 def donor_blend(
     rgb: UInt8Array, landmarks: FloatArray, donor: UInt8Array, donor_landmarks: FloatArray, random: np.random.Generator
 ) -> SelfBlend:

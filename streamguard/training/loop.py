@@ -6,7 +6,7 @@ import contextlib
 import math
 import pickle
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,11 @@ from streamguard.training.checkpoint import write_checkpoint
 from streamguard.training.config import TrainConfig
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.evaluation.metrics import auc
+from streamguard.training.feed import Batch, feed
+from streamguard.training.hard_examples import Known, LossMemory, pair_losses
 from streamguard.training.loss import PICTURE_FRACTION, picture_loss, presence_loss, segmentation_loss
 from streamguard.training.sampler import Packs, Sampler
 from streamguard.training.start import start
-from streamguard.types import FloatArray, UInt8Array
 
 CHECKPOINT_SCHEMA = "streamguard.checkpoint/1"
 CHECKPOINT_EVERY = 100
@@ -59,6 +60,8 @@ class Trainer:
         self._config, self._packs, self._checkpoint = config, packs, checkpoint
         self._sampler = Sampler(config, packs)
         self._device = torch.device(device)
+        self._prepare = feed(config, self._sampler, self._device)
+        self._memory = LossMemory()
         self.model: LoadedModel = start(config)
         network = self.model.network
         assert isinstance(network, UnetGraph | UnetLite0)
@@ -82,15 +85,19 @@ class Trainer:
         """Train to the end; `advance` is called after each step with the progress and the step's loss."""
         # The next batch is made while this one is learned from.
         with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
-            following = maker.submit(self._sampler.batch, self.progress.step)
+            following = self._submit(maker, self.progress.step)
             while self.progress.step < self.total_steps:
-                batch = following.result()
+                finish = following.result()
                 if self.progress.step + 1 < self.total_steps:
-                    following = maker.submit(self._sampler.batch, self.progress.step + 1)
-                self._advance(batch, advance)
+                    following = self._submit(maker, self.progress.step + 1)
+                self._advance(finish(), advance)
 
-    def _advance(self, batch: tuple[UInt8Array, FloatArray], advance: Callable[[Progress, float], None]) -> None:
-        loss = self._learn(*batch, self._sampler.stage(self.progress.step).dice)
+    def _submit(self, maker: ThreadPoolExecutor, step: int) -> Future[Callable[[], Batch]]:
+        known = self._memory.known(step) if self._config.train.hard_share else Known()
+        return maker.submit(self._prepare, step, known)
+
+    def _advance(self, batch: Batch, advance: Callable[[Progress, float], None]) -> None:
+        loss = self._learn(batch, self._sampler.stage(self.progress.step).dice)
         self.progress.step += 1
         step, last = self.progress.step, self.progress.step == self.total_steps
         if step % 10 == 0 or last:
@@ -122,8 +129,8 @@ class Trainer:
         dices = []
         with torch.inference_mode(), self._autocast():
             for index in chosen:
-                both = np.stack([pack.real[index][inner, inner], pack.fake[index][inner, inner]])
-                logits = self._network(self._normalised(both)).float().squeeze(1)
+                both = torch.from_numpy(np.stack([pack.real[index][inner, inner], pack.fake[index][inner, inner]]))
+                logits = self._network(self._normalised(both.to(self._device).permute(0, 3, 1, 2))).float().squeeze(1)
                 pooled = logits.flatten(1).topk(256 * 256 // PICTURE_FRACTION, dim=1).values.mean(dim=1)
                 scores += pooled.tolist()
                 marked = (logits > 0).cpu().numpy()
@@ -136,13 +143,12 @@ class Trainer:
         self._network.train()
         return auc(scores, [False, True] * len(chosen)) or 0.0, float(np.mean(dices))
 
-    def _learn(self, pixels: UInt8Array, truth: FloatArray, dice: float) -> float:
+    def _learn(self, batch: Batch, dice: float) -> float:
         for group in self._optimizer.param_groups:
             group["lr"] = self._learning_rate()
         with self._autocast():
-            logits = self._network(self._normalised(pixels))
-        logits = logits.float().squeeze(1)
-        target = torch.from_numpy(truth).to(self._device)
+            logits = self._network(self._normalised(batch.pixels))
+        logits, target = logits.float().squeeze(1), batch.truth
         loss = segmentation_loss(logits, target, dice)
         loss = loss + self._config.train.picture_loss * picture_loss(logits, target)
         loss = loss + self._config.train.encoder_loss * presence_loss(self._head(), target)
@@ -158,6 +164,8 @@ class Trainer:
                     self._average[key].lerp_(value, 1 - decay)
                 else:
                     self._average[key].copy_(value)
+        if self._config.train.hard_share:
+            self._memory.record(self.progress.step, batch.examples, pair_losses(logits, target))
         return float(loss.detach())
 
     def _learning_rate(self) -> float:
@@ -169,9 +177,10 @@ class Trainer:
         share = (step - train.warmup_steps) / max(1, self.total_steps - train.warmup_steps)
         return train.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share)))
 
-    def _normalised(self, pixels: UInt8Array) -> torch.Tensor:
+    def _normalised(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Pixels [N, 3, H, W], 0..255, as the network takes them."""
         spec = self.model.spec
-        batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2).float() / 255
+        batch = pixels.float() / 255
         mean = torch.tensor(spec.mean, device=self._device).view(1, 3, 1, 1)
         std = torch.tensor(spec.std, device=self._device).view(1, 3, 1, 1)
         return ((batch - mean) / std).contiguous(memory_format=torch.channels_last)
@@ -189,13 +198,15 @@ class Trainer:
             "average": self._average,
             "optimizer": self._optimizer.state_dict(),
             "progress": asdict(self.progress),
+            "losses": self._memory.state(),
         }
         write_checkpoint(self._checkpoint, state)
 
     def _resume(self) -> None:
         try:
             state = torch.load(self._checkpoint, map_location=self._device, weights_only=True)
-            if state["schema"] != CHECKPOINT_SCHEMA or state["config"] != self._config.model_dump(mode="json"):
+            # Read anew: an option that came later has its default in an earlier checkpoint.
+            if state["schema"] != CHECKPOINT_SCHEMA or TrainConfig.model_validate(state["config"]) != self._config:
                 raise DataError(
                     str(self._checkpoint),
                     "made under another configuration",
@@ -206,7 +217,9 @@ class Trainer:
             self._average = state["average"]
             self._optimizer.load_state_dict(state["optimizer"])
             self.progress = Progress(**state["progress"])
-        except (OSError, RuntimeError, KeyError, TypeError, EOFError, pickle.UnpicklingError) as error:
+            if self._config.train.hard_share:
+                self._memory.restore(state["losses"])
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError, EOFError, pickle.UnpicklingError) as error:
             raise DataError(
                 str(self._checkpoint), "damaged or of another network", "remove it to start again"
             ) from error

@@ -7,7 +7,8 @@ from io import BytesIO
 import cv2
 import numpy as np
 
-from streamguard.training.sampler import Sample, Sampler
+from streamguard.training.feed import Samples
+from streamguard.training.sampler import Sample
 from streamguard.types import UInt8Array
 
 COLUMNS = 6
@@ -16,7 +17,7 @@ CELL = 160
 OUTLINE = (0, 230, 255)
 
 
-def preview_sheet(sampler: Sampler, starts: list[int]) -> bytes:
+def preview_sheet(sampler: Samples, starts: list[int]) -> bytes:
     """Real above fake above the fake with its truth outlined, by stage, as a PNG.
 
     Args:
@@ -42,7 +43,7 @@ def preview_sheet(sampler: Sampler, starts: list[int]) -> bytes:
     return sheet.getvalue()
 
 
-def _first(sampler: Sampler, start: int) -> list[Sample]:
+def _first(sampler: Samples, start: int) -> list[Sample]:
     samples: list[Sample] = []
     step = start
     while len(samples) < COLUMNS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from io import BytesIO
 from pathlib import Path
 
@@ -30,13 +31,22 @@ THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0
 SMALLEST_SLOPE = 1e-3
 
 
+class HeldOut(StrEnum):
+    """Whose fakes choose a detector's threshold and calibration, beside the held-out real faces."""
+
+    SELFBLENDS = "selfblends"
+    """Self-blends of held-out faces."""
+    SWAPS = "swaps"
+    """The validation persons' face swaps, beside whom their real halves count as well."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What a finished run says of itself.
 
     Attributes:
         spec: as written.
-        calibration_auc: frame AUC on the self-blends of held-out faces, 0..1.
+        calibration_auc: frame AUC on the crops that chose threshold and calibration, 0..1.
         thresholds: the frame rule at each pixel threshold, on the same crops.
     """
 
@@ -71,21 +81,27 @@ def finish(config: TrainConfig, toml: bytes, trainer: Trainer, packs: Path, out:
     return outcome
 
 
-def ship(model: LoadedModel, name: str, description: str, packs: Path, out: Path) -> Outcome:
-    """Choose threshold, calibration and blur limit on held-out self-blends; write weights and spec.
+def ship(
+    model: LoadedModel, name: str, description: str, packs: Path, out: Path, tuned_on: HeldOut = HeldOut.SELFBLENDS
+) -> Outcome:
+    """Choose threshold, calibration and blur limit on held-out crops; write weights and spec.
 
     Args:
         model: as trained.
         name, description: for the spec.
-        packs: the folder that holds the pack `calibration`.
+        packs: the folder that holds the pack `calibration`, for swaps `validation` as well.
         out: the detector's folder.
+        tuned_on: whose fakes. A network taught swaps alone knows nothing of self-blends; what is reported on the
+            validation persons is then no longer untouched by tuning.
 
     Raises:
-        DataError: there is no calibration pack, or the network answers the same everywhere.
+        DataError: a pack is missing, or the network answers the same everywhere.
         OutputError: `out` cannot be written.
     """
     held = Pack(packs / "calibration")
     samples = _judge(model, held)
+    if tuned_on is HeldOut.SWAPS:
+        samples = [sample for sample in samples if not sample.label] + _judge(model, Pack(packs / "validation"))
     raw = np.array([raw_score(sample.probability) for sample in samples])
     labels = np.array([sample.label for sample in samples])
     platt = _rising(fit_platt(raw, labels))

@@ -10,11 +10,13 @@ import numpy as np
 from streamguard.errors import DataError
 from streamguard.training.augment import Patches, View, augment, mix
 from streamguard.training.config import Stage, TrainConfig
-from streamguard.training.donor_blend import donor_blend, similarity
+from streamguard.training.donor_blend import donor_blend, similarities
+from streamguard.training.hard_examples import Example, Known
 from streamguard.training.pack import Pack
 from streamguard.training.selfblend import SelfBlend, self_blend, swap_like_blend
 from streamguard.types import Float64Array, FloatArray, UInt8Array
 
+NOTHING_KNOWN = Known()
 DONORS = 16
 TONE_WEIGHT = 0.004
 """What a grey level of another skin tone counts in the choice of a donor; a misfit of the landmarks is 0.03 to 0.3."""
@@ -65,14 +67,53 @@ class Sample:
     Attributes:
         kind: how the fake was made: `face swap`, `part of a face swap`, `self-blend`, `other face`, `plain swap`.
         patches: real and fake, with the truth.
+        example: what its loss is remembered by.
     """
 
     kind: str
     patches: Patches
+    example: Example
+
+
+@dataclass(frozen=True, slots=True)
+class Donor:
+    """Another person's face.
+
+    Attributes:
+        pixels: uint8 [S, S, 3], as the pack holds it.
+        landmarks: float32 [5, 2] in its pixels.
+    """
+
+    pixels: UInt8Array
+    landmarks: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """What a pair is made of.
+
+    Attributes:
+        kind: as in `Sample`.
+        pack, index: the triple.
+        anew: the pack's own fake is not used, another one is made of its real crop.
+        donor: whose face is put on, where another person's is.
+    """
+
+    kind: str
+    pack: Pack
+    index: int
+    anew: bool
+    example: Example
+    donor: Donor | None = None
+
+    def degrade(self, stage: Stage) -> float:
+        """Chance of a further chain of noise and compression, 0..1."""
+        # The packs' own fakes were compressed after blending; these were not yet.
+        return (1 + stage.degrade) / 2 if self.anew else stage.degrade
 
 
 class Sampler:
-    """Draws the batches of a run; equal steps give equal batches.
+    """Draws the batches of a run; equal steps, with equal knowledge of the losses, give equal batches.
 
     Args:
         config: the shares of what is drawn.
@@ -81,6 +122,7 @@ class Sampler:
 
     def __init__(self, config: TrainConfig, packs: Packs) -> None:
         self._train, self._packs = config.train, packs
+        self._tones: dict[int, Float64Array] = {}
 
     def stage(self, step: int) -> Stage:
         """The stage that a step (from 0) belongs to; the last one beyond the end."""
@@ -92,50 +134,61 @@ class Sampler:
 
     def batch(self, step: int) -> tuple[UInt8Array, FloatArray]:
         """Real and fake patches of the same moment side by side: uint8 [2B, P, P, 3] and float32 [2B, P, P]."""
-        pairs = [sample.patches for sample in self.samples(step)]
-        pixels = np.stack([view for pair in pairs for view in (pair.real, pair.fake)])
-        truth = np.stack([mask for pair in pairs for mask in (np.zeros_like(pair.mask), pair.mask)])
-        return pixels, truth.astype(np.float32)
+        return stacked(self.samples(step))
 
-    def samples(self, step: int) -> list[Sample]:
-        """The pairs of one step."""
+    def samples(self, step: int, known: Known = NOTHING_KNOWN) -> list[Sample]:
+        """The pairs of one step; `known` are the losses that hard examples are drawn by."""
+        random, stage = self.random(step), self.stage(step)
+        return [self._draw(stage, random, known) for _ in range(stage.pairs)]
+
+    def random(self, step: int) -> np.random.Generator:
+        """What decides a step."""
         # Seeded by the step: a resumed run sees what an uninterrupted one would have seen.
-        random = np.random.default_rng([self._train.seed, step])
-        stage = self.stage(step)
-        return [self._draw(stage, random) for _ in range(stage.pairs)]
+        return np.random.default_rng([self._train.seed, step])
 
-    def _draw(self, stage: Stage, random: np.random.Generator) -> Sample:
+    def choose(self, stage: Stage, random: np.random.Generator, known: Known = NOTHING_KNOWN) -> Choice:
+        """What the next pair is made of."""
         packs, train = self._packs, self._train
         plain = random.random() < stage.plain_share
         blend = plain or packs.pairs is None or random.random() < train.selfblend_share
-        made_anew = plain or (blend and random.random() < train.fresh_share)
+        anew = plain or (blend and random.random() < train.fresh_share)
         pack = packs.pairs
-        if packs.selfblend is not None and blend and not (made_anew and pack is not None and random.random() < 0.3):
+        if packs.selfblend is not None and blend and not (anew and pack is not None and random.random() < 0.3):
             pack = packs.selfblend
         assert pack is not None
-        index = int(random.integers(len(pack)))
-        real, fake, mask = (np.array(part[index]) for part in (pack.real, pack.fake, pack.mask))
-        kind, degrade = "face swap" if pack is packs.pairs else "self-blend", stage.degrade
-        if made_anew:
-            kind, made = self._blend(real, np.array(pack.landmarks[index]), plain, random)
-            fake, mask = made.pixels, made.mask
-            # The packs' own fakes were compressed after blending; these were not yet.
-            degrade = (1 + degrade) / 2
-        elif pack is packs.pairs and random.random() < train.mix_share:
-            kind, (fake, mask) = "part of a face swap", mix(real, fake, mask, random)
-        return Sample(kind, augment(real, fake, mask, View(stage.patch, stage.zoom, degrade, stage.blur), random))
-
-    def _blend(
-        self, real: UInt8Array, marks: FloatArray, plain: bool, random: np.random.Generator
-    ) -> tuple[str, SelfBlend]:
+        own = "face swap" if pack is packs.pairs else "self-blend"
+        pool = f"{own}, made anew" if anew else own
+        index = self._index(pack, pool, random, known)
+        example = Example(pool, index)
+        if not anew:
+            part = pack is packs.pairs and random.random() < train.mix_share
+            return Choice("part of a face swap" if part else own, pack, index, False, example)
         if plain:
-            return "plain swap", swap_like_blend(real, marks, random, resolution=float(random.uniform(45, 120)))
-        if random.random() >= self._train.donor_share:
-            return "self-blend", self_blend(real, marks, random)
-        donor, donor_marks = self._donor(real, marks, random)
-        return "other face", donor_blend(real, marks, donor, donor_marks, random)
+            return Choice("plain swap", pack, index, True, example)
+        if random.random() >= train.donor_share:
+            return Choice("self-blend", pack, index, True, example)
+        donor = self._donor(pack.real[index], np.array(pack.landmarks[index]), random)
+        return Choice("other face", pack, index, True, example, donor)
 
-    def _donor(self, real: UInt8Array, marks: FloatArray, random: np.random.Generator) -> tuple[UInt8Array, FloatArray]:
+    def _index(self, pack: Pack, pool: str, random: np.random.Generator, known: Known) -> int:
+        share = self._train.hard_share
+        # Without hard examples nothing more is drawn than ever was: the same seeds give the same batches.
+        hard = known.draw(pool, random) if share and random.random() < share else None
+        return int(random.integers(len(pack))) if hard is None else hard
+
+    def _draw(self, stage: Stage, random: np.random.Generator, known: Known) -> Sample:
+        choice = self.choose(stage, random, known)
+        pack, index = choice.pack, choice.index
+        real, fake, mask = (np.array(part[index]) for part in (pack.real, pack.fake, pack.mask))
+        if choice.anew:
+            made = _blend(choice, real, np.array(pack.landmarks[index]), random)
+            fake, mask = made.pixels, made.mask
+        elif choice.kind == "part of a face swap":
+            fake, mask = mix(real, fake, mask, random)
+        view = View(stage.patch, stage.zoom, choice.degrade(stage), stage.blur)
+        return Sample(choice.kind, augment(real, fake, mask, view, random), choice.example)
+
+    def _donor(self, real: UInt8Array, marks: FloatArray, random: np.random.Generator) -> Donor:
         """Of a few other faces the one that is turned and lit most alike: a bad fit would be too easily seen."""
         packs = self._packs
         if packs.pairs is not None and random.random() < self._train.swapped_donor_share:
@@ -143,15 +196,38 @@ class Sampler:
         else:
             pack = packs.selfblend or packs.pairs  # type: ignore[assignment]  # one of them is there
             pictures = pack.real
-        tone = _tone(real, marks)
+        few = random.integers(len(pack), size=DONORS)
+        tones = np.stack([self._tone(pictures, pack, int(index)) for index in few])
+        gaps = np.abs(tones - _tone(real, marks)).mean(axis=1)
+        misfits = similarities(pack.landmarks[few], marks)[1] + TONE_WEIGHT * gaps
+        best = int(few[int(misfits.argmin())])
+        return Donor(np.array(pictures[best]), np.array(pack.landmarks[best]))
 
-        def misfit(index: int) -> float:
-            landmarks = np.array(pack.landmarks[index])
-            gap = np.abs(_tone(pictures[index], landmarks) - tone).mean()
-            return similarity(landmarks, marks)[1] + TONE_WEIGHT * float(gap)
+    def _tone(self, pictures: UInt8Array, pack: Pack, index: int) -> Float64Array:
+        """`_tone` of a pack's picture, remembered: a face is looked at for many others."""
+        tones = self._tones.get(id(pictures))
+        if tones is None:
+            tones = self._tones[id(pictures)] = np.full((len(pack), 3), np.nan)
+        if np.isnan(tones[index, 0]):
+            tones[index] = _tone(pictures[index], np.array(pack.landmarks[index]))
+        tone: Float64Array = tones[index]
+        return tone
 
-        best = min(random.integers(len(pack), size=DONORS).tolist(), key=misfit)
-        return np.array(pictures[best]), np.array(pack.landmarks[best])
+
+def stacked(samples: list[Sample]) -> tuple[UInt8Array, FloatArray]:
+    """Real and fake patches side by side: uint8 [2B, P, P, 3] and float32 [2B, P, P]."""
+    pairs = [sample.patches for sample in samples]
+    pixels = np.stack([view for pair in pairs for view in (pair.real, pair.fake)])
+    truth = np.stack([mask for pair in pairs for mask in (np.zeros_like(pair.mask), pair.mask)])
+    return pixels, truth.astype(np.float32)
+
+
+def _blend(choice: Choice, real: UInt8Array, marks: FloatArray, random: np.random.Generator) -> SelfBlend:
+    if choice.kind == "plain swap":
+        return swap_like_blend(real, marks, random, resolution=float(random.uniform(45, 120)))
+    if choice.donor is None:
+        return self_blend(real, marks, random)
+    return donor_blend(real, marks, choice.donor.pixels, choice.donor.landmarks, random)
 
 
 def _tone(rgb: UInt8Array, landmarks: FloatArray) -> Float64Array:

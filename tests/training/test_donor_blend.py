@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard.training.donor_blend import donor_blend, similarity
+from streamguard.training.donor_blend import donor_blend, similarities, similarity
 from streamguard.training.selfblend import face_outline
 from streamguard.types import FloatArray, UInt8Array
 from tests.support.training_data import triple
@@ -44,6 +44,17 @@ def test_a_similarity_is_found_again(source: FloatArray, angle: float, zoom: flo
     found, left = similarity(source, (source @ truth[:, :2].T + truth[:, 2]).astype(np.float32))
     assert np.allclose(found[:, :2], truth[:, :2], atol=1e-2 * zoom)
     assert left < 1e-2
+
+
+@given(st.lists(points, min_size=1, max_size=4), points)
+def test_many_similarities_are_those_of_each(sources: list[FloatArray], target: FloatArray) -> None:
+    if min(np.abs(source - source.mean(axis=0)).max() for source in sources) < 1:
+        return
+    matrices, left = similarities(np.stack(sources), target)
+    for source, matrix, distance in zip(sources, matrices, left, strict=True):
+        alone, remains = similarity(source, target)
+        assert np.allclose(matrix, alone, rtol=1e-9, atol=1e-9)
+        assert distance == pytest.approx(remains, abs=1e-9)
 
 
 @given(points, points, st.integers(0, 999))
