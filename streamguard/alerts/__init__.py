@@ -7,24 +7,29 @@ from streamguard.alerts.documents import event_schema
 from streamguard.alerts.formats import FORMATS, Message, render
 from streamguard.alerts.keys import Sealer, key_of, new_secret
 from streamguard.alerts.outbox import Outbox, Recorded
+from streamguard.alerts.queue import Outcome
 from streamguard.alerts.rules import QuietHours, Rule, read_rule
 from streamguard.alerts.sender import Sender
 from streamguard.alerts.service import Alerts
 from streamguard.alerts.subscriptions import Created, Status, Subscription, Subscriptions
+from streamguard.alerts.tally import Backlog, Latencies
 from streamguard.alerts.targets import TargetPolicy, read_networks
 
 __all__ = [
     "FORMATS",
     "Alerts",
+    "Backlog",
     "Created",
     "Database",
     "Deliverer",
     "Deliveries",
     "Delivery",
     "DeliveryStatus",
+    "Latencies",
     "Limits",
     "Message",
     "Outbox",
+    "Outcome",
     "QuietHours",
     "Recorded",
     "Rule",

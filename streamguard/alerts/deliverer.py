@@ -21,12 +21,14 @@ from streamguard.alerts.queue import Claim, Outcome, Queue, Settled
 from streamguard.alerts.schedule import wait_after
 from streamguard.alerts.sender import TIMEOUT, Answer, Sender
 from streamguard.alerts.signing import sign
+from streamguard.alerts.tally import Backlog, Latencies
 from streamguard.errors import OutboxError, StreamguardError
 
 log = logging.getLogger(__name__)
 
 LEASE = 3 * TIMEOUT
 MEND_EVERY = 60.0
+LOOK_EVERY = 2.0
 LONGEST_BACKOFF = 30.0
 
 
@@ -84,10 +86,14 @@ class Deliverer:
         self._failing: set[str] = set()
         self._served: Counter[str] = Counter()
         self._wake = asyncio.Event()
-        self._mended = self._ticked = float("-inf")
+        self._mended = self._ticked = self._looked = float("-inf")
         self._runner: asyncio.Task[None] | None = None
         self.counts: Counter[Outcome] = Counter()
         """Tries by what became of them, since the start."""
+        self.latencies = Latencies()
+        """From when a delivery was wanted until the endpoint had it, since the start."""
+        self.backlog: list[Backlog] = []
+        """What waited in the database a few seconds ago."""
 
     async def __aenter__(self) -> Self:
         self._runner = asyncio.create_task(self._run(), name="webhook deliverer")
@@ -171,6 +177,8 @@ class Deliverer:
         if self._outbox is not None and not 0.0 <= now - self._ticked < self._limits.poll:
             self._ticked = now
             await self._outbox.tick()
+        if not 0.0 <= now - self._looked < LOOK_EVERY:
+            self.backlog, self._looked = await self._queue.backlog(), now
         self._collect()
         room = self._limits.total - len(self._tasks)
         if not self._settled and (room <= 0 or not self._plan(await self._queue.waiting(now))):
@@ -193,6 +201,7 @@ class Deliverer:
             self._settled.append(settled)
             self.counts[settled.outcome] += 1
             if settled.outcome is Outcome.DELIVERED:
+                self.latencies.add(settled.at - settled.claim.asked)
                 self._failing.discard(subscription)
             else:
                 self._failing.add(subscription)

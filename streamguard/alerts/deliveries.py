@@ -14,7 +14,7 @@ from streamguard.alerts.clock import Clock, utc, wall_clock
 from streamguard.alerts.database import Database
 from streamguard.alerts.documents import load_event
 from streamguard.alerts.formats import TEST, render, text
-from streamguard.alerts.outbox import delivery_row, insert
+from streamguard.alerts.rows import delivery_row, insert
 from streamguard.alerts.subscriptions import Status, Subscription, subscription_of
 from streamguard.alerts.tables import deliveries, events, subscriptions
 from streamguard.errors import SubscriptionError, UnknownSubscription
@@ -208,7 +208,7 @@ class Deliveries:
 
     async def _again(self, connection: AsyncConnection, which: sa.ColumnElement[bool]) -> int:
         now = self._clock()
-        values = {"status": "pending", "attempts": 0, "next_try": now, "touched": now, "done": None}
+        values = {"status": "pending", "attempts": 0, "next_try": now, "touched": now, "asked": now, "done": None}
         # What is being sent at this moment is left to its worker.
         idle = deliveries.c.lease_until <= now
         return (await connection.execute(deliveries.update().where(which & idle).values(**values))).rowcount

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
@@ -16,13 +16,15 @@ from streamguard.alerts import gate
 from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.database import Database
 from streamguard.alerts.documents import dump_event, load_event
-from streamguard.alerts.formats import Message, render, text
+from streamguard.alerts.formats import render, text
+from streamguard.alerts.rows import delivery_row, face_of, insert, webhook_id
 from streamguard.alerts.subscriptions import Status, Subscription, subscription_of
 from streamguard.alerts.tables import deliveries, events, gates, subscriptions
 from streamguard.types import Event, EventKind
 
 BATCH = 200
 """Gates stepped in one transaction."""
+NOTHING_HELD: Mapping[str, float] = MappingProxyType({})
 
 _Key: TypeAlias = tuple[str, str, str]
 """subscription, stream, face"""
@@ -47,11 +49,15 @@ class Outbox:
     def __init__(self, database: Database, *, clock: Clock = wall_clock) -> None:
         self._database, self._clock = database, clock
 
-    async def record(self, happened: Sequence[Event]) -> Recorded:
+    async def record(self, happened: Sequence[Event], *, hold: Mapping[str, float] = NOTHING_HELD) -> Recorded:
         """Commit events and what is to be told of them, all or nothing.
 
         An event known already is left as it is, so that a caller who does not know whether a commit came through
         simply records again. The events of one face are recorded in order, by one caller at a time.
+
+        Args:
+            happened: the events.
+            hold: event id -> seconds that its first deliveries may wait for `attach`; they go out after it anyway.
 
         Raises:
             OutboxError: nothing was kept; record again.
@@ -60,12 +66,41 @@ class Outbox:
             return Recorded()
         async with self._database.write() as connection:
             work = _Work(connection, await _subscriptions(connection), self._clock())
-            new = await work.insert(happened)
+            new = await work.insert(happened, hold)
             await work.load({text(event.stream) for event in new})
             for event in new:
                 await work.take(event)
             made = await work.save()
         return Recorded(len(new), made)
+
+    async def attach(self, id: str, links: Sequence[str]) -> int:
+        """Give an event its links to evidence, and let what waited for them go out; how many deliveries did.
+
+        What was tried already stays as it is: the same id always comes with the same bytes.
+
+        Args:
+            id: the event's; one that is not known is left alone.
+            links: none where no evidence could be made.
+
+        Raises:
+            OutboxError: nothing was changed; the deliveries go out as they are once their time has come.
+        """
+        now = self._clock()
+        async with self._database.write() as connection:
+            known = sa.select(events.c.document).where(events.c.id == id).with_for_update()
+            document = await connection.scalar(known)
+            if document is None:
+                return 0
+            event = replace(load_event(document), evidence=tuple(links))
+            values = {"document": dump_event(event), "held_until": 0.0}
+            await connection.execute(events.update().where(events.c.id == id).values(**values))
+            rows = (await connection.execute(_waiting_for(id, await _subscriptions(connection)))).all()
+            for row in rows:
+                message = render(row.format, replace(event, kind=EventKind(row.kind)), flapping=row.flapping)
+                told = {} if message is None else {"content_type": message.content_type, "body": message.body}
+                free = deliveries.update().where(deliveries.c.seq == row.seq)
+                await connection.execute(free.values(next_try=now, touched=now, **told))
+        return len(rows)
 
     async def tick(self) -> Recorded:
         """Tell what has become due by time alone (M of N, hold, cool-down, quiet hours).
@@ -117,10 +152,12 @@ class _Work:
         self._due: dict[_Key, float | None] = {}
         self._told: list[tuple[Subscription, gate.Told, str]] = []
         self._known: dict[str, Event] = {}
+        self._held: dict[str, float] = {}
 
-    async def insert(self, happened: Iterable[Event]) -> list[Event]:
+    async def insert(self, happened: Iterable[Event], hold: Mapping[str, float] = NOTHING_HELD) -> list[Event]:
         """Store events; those that were not known, in the order given."""
         unique = {event.id: event for event in happened}
+        held = {id: self._now + hold[id] if id in hold else 0.0 for id in unique}
         rows = [
             {
                 "id": event.id,
@@ -128,12 +165,15 @@ class _Work:
                 "stream": text(event.stream),
                 "kind": event.kind.value,
                 "document": dump_event(event),
+                "held_until": held[event.id],
             }
             for event in unique.values()
         ]
         statement = insert(self._connection, events).values(rows).on_conflict_do_nothing().returning(events.c.id)
         new = {row.id for row in await self._connection.execute(statement)}
-        self._known.update(unique)
+        # One that was known may have its evidence by now: it is read where it is told.
+        self._known.update({id: event for id, event in unique.items() if id in new})
+        self._held.update({id: until for id, until in held.items() if id in new})
         return [event for event in unique.values() if event.id in new]
 
     async def load(self, streams: Iterable[str]) -> None:
@@ -212,57 +252,37 @@ class _Work:
     async def _deliver(self) -> int:
         missing = {id for _, _, id in self._told} - set(self._known)
         if missing:
-            query = sa.select(events.c.id, events.c.document).where(events.c.id.in_(missing))
+            query = sa.select(events.c.id, events.c.document, events.c.held_until).where(events.c.id.in_(missing))
             for row in await self._connection.execute(query):
-                self._known[row.id] = load_event(row.document)
+                self._known[row.id], self._held[row.id] = load_event(row.document), row.held_until
         rows = []
         for subscription, told, id in self._told:
             event = replace(self._known[id], kind=told.kind)
             message = render(subscription.format, event, flapping=told.flapping)
             if message is not None:
-                rows.append(delivery_row(subscription.id, event, message, self._now))
+                made = delivery_row(subscription.id, event, message, self._now, flapping=told.flapping)
+                rows.append({**made, "next_try": max(self._now, self._held[id])})
         if rows:
             await self._connection.execute(insert(self._connection, deliveries).on_conflict_do_nothing(), rows)
         return len(rows)
 
 
-def face_of(event: Event) -> str:
-    """The face an event is about, within its stream; empty for the stream itself."""
-    return "" if event.track is None else f"{event.epoch}/{event.track}"
-
-
-def delivery_row(subscription: str, event: Event, message: Message, now: float) -> dict[str, Any]:
-    """A delivery to be made at once. Its `webhook-id` follows from the event and the subscription: always the same."""
-    return {
-        "webhook_id": f"msg_{event.id}_{subscription}",
-        "subscription": subscription,
-        "event": event.id,
-        "at": event.at.timestamp(),
-        "kind": event.kind.value,
-        "order_key": f"{face_of(event)} {text(event.stream)}",
-        "status": "pending",
-        "attempts": 0,
-        "next_try": now,
-        "touched": now,
-        "owner": "",
-        "lease_until": 0.0,
-        "answer": "",
-        "created": now,
-        "content_type": message.content_type,
-        "body": message.body,
-    }
-
-
-def insert(connection: AsyncConnection, table: sa.Table) -> postgresql.Insert:
-    """An INSERT that can say what a conflict means. Both dialects' have the same methods."""
-    if connection.dialect.name == "sqlite":
-        return sqlite.insert(table)  # type: ignore[return-value]  # two classes of the same shape
-    return postgresql.insert(table)
-
-
 async def _subscriptions(connection: AsyncConnection) -> list[Subscription]:
     query = sa.select(subscriptions).where(subscriptions.c.status != Status.DISABLED.value)
     return [subscription_of(row) for row in await connection.execute(query.order_by(subscriptions.c.id))]
+
+
+def _waiting_for(event: str, subscribed: Sequence[Subscription]) -> sa.Select[Any]:
+    """The deliveries of an event that nobody has claimed yet, not even one who was killed at it.
+
+    Who claims a delivery writes `touched`, and only once `next_try` has come.
+    """
+    ids = [webhook_id(event, one.id) for one in subscribed]
+    never = (deliveries.c.attempts == 0) & (deliveries.c.owner == "") & (deliveries.c.next_try > deliveries.c.touched)
+    query = sa.select(deliveries.c.seq, deliveries.c.kind, deliveries.c.flapping, subscriptions.c.format)
+    query = query.join(subscriptions, subscriptions.c.id == deliveries.c.subscription)
+    query = query.where(deliveries.c.webhook_id.in_(ids), deliveries.c.status == "pending", never)
+    return query.order_by(deliveries.c.seq).with_for_update(of=deliveries)
 
 
 def _open(state: gate.Gate | None) -> bool:

@@ -14,6 +14,7 @@ from streamguard.alerts.formats import text
 from streamguard.alerts.owner import is_gone
 from streamguard.alerts.subscriptions import Status, set_status
 from streamguard.alerts.tables import deliveries, subscriptions
+from streamguard.alerts.tally import Backlog
 
 SKEW = 60.0
 """Seconds by which clocks may differ; a row written further in the future tells of a clock set back."""
@@ -38,6 +39,7 @@ class Claim:
         webhook_id, content_type, body: what is sent, the same at every try.
         subscription, url, sealed: whom to, and the sealed secrets that sign it.
         attempts: tries so far.
+        asked: when it was made, or last asked for again; UTC epoch seconds.
     """
 
     seq: int
@@ -48,6 +50,7 @@ class Claim:
     content_type: str
     body: str
     attempts: int
+    asked: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,27 @@ class Queue:
         """
         async with self._database.read() as connection:
             return await _waiting(connection, now)
+
+    async def backlog(self) -> list[Backlog]:
+        """What waits, one entry per status that subscriptions can have.
+
+        Raises:
+            OutboxError: the database cannot be read.
+        """
+        pending = (deliveries.c.subscription == subscriptions.c.id) & (deliveries.c.status == "pending")
+        query = (
+            sa.select(
+                subscriptions.c.status,
+                sa.func.count(sa.distinct(subscriptions.c.id)),
+                sa.func.count(deliveries.c.seq),
+                sa.func.min(deliveries.c.asked),
+            )
+            .select_from(subscriptions.outerjoin(deliveries, pending))
+            .group_by(subscriptions.c.status)
+        )
+        async with self._database.read() as connection:
+            found = {row[0]: Backlog(Status(row[0]), *row[1:]) for row in await connection.execute(query)}
+        return [found.get(status.value, Backlog(status, 0)) for status in Status]
 
     async def turn(
         self, settled: Sequence[Settled], now: float, plan: Callable[[Sequence[str]], Mapping[str, int]]
@@ -184,6 +208,7 @@ class Queue:
                 content_type=row.content_type,
                 body=row.body,
                 attempts=row.attempts,
+                asked=row.asked,
             )
             for row in sorted(rows, key=lambda row: int(row.seq))
         ]

@@ -23,21 +23,18 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
 class QuietHours(BaseModel):
-    """Hours of the week in which nothing is told; what is still so at their end is told then.
-
-    Attributes:
-        days: the days on which the hours begin, `mon` to `sun`; all by default.
-        start, end: `HH:MM` by the clock of `zone`; an end not after the start lies on the next day.
-        zone: IANA name, for example `Europe/Warsaw`. Where a clock change skips or repeats an hour, the wall clock
-            counts.
-    """
+    """Hours of the week in which nothing is told; what is still so at their end is told then."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    days: tuple[str, ...] = DAYS
-    start: str
-    end: str
-    zone: str = "UTC"
+    days: tuple[str, ...] = Field(default=DAYS, description="On which the hours begin, `mon` to `sun`.")
+    start: str = Field(description="`HH:MM` by the clock of `zone`.")
+    end: str = Field(description="`HH:MM`; not after the start: on the next day.")
+    zone: str = Field(
+        default="UTC",
+        description="IANA name, as `Europe/Warsaw`. Where a clock change skips or repeats an hour, the wall clock "
+        "counts.",
+    )
 
     @field_validator("days")
     @classmethod
@@ -83,35 +80,36 @@ class Rule(BaseModel):
     A face's alert is *raised* (its `fake.opened` is told) once the face has been held for fake, at the least score
     and share, for `for_seconds` of the last `within_seconds`; it is *cleared* (its `fake.closed` is told) once that
     no longer holds and `hold_seconds` have passed. Nothing is told twice, and nothing is cleared that was not raised.
-
-    Attributes:
-        streams: shell patterns (`*`, `?`, `[...]`) of stream names; one match is enough.
-        kinds: what is told.
-        least_score: calibrated score 0..1 below which a face does not count as fake.
-        least_share: share of fake frames 0..1 below which it does not.
-        for_seconds, within_seconds: M of N seconds; M = 0 raises at once. N is at least M.
-        hold_seconds: how long a raised alert stays at the least.
-        cool_down_seconds: how long after a cleared alert the same face is not raised again.
-        update_seconds: at most one `fake.updated` per face in so many seconds; not under 60.
-        quiet: hours in which nothing is told.
-        flap_count, flap_seconds: an alert about to be raised for the `flap_count`-th time in `flap_seconds` is told
-            once, marked as flapping, and cleared only after `flap_seconds` without a fake.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    streams: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(max_length=64)] = ("*",)
-    kinds: tuple[EventKind, ...] = FACE_KINDS
-    least_score: Share = 0.0
-    least_share: Share = 0.0
-    for_seconds: Seconds = 0.0
-    within_seconds: Seconds = 0.0
-    hold_seconds: Seconds = 0.0
-    cool_down_seconds: Seconds = 0.0
-    update_seconds: Annotated[float, Field(ge=60.0, le=86_400.0, allow_inf_nan=False)] = 60.0
-    quiet: Annotated[tuple[QuietHours, ...], Field(max_length=16)] = ()
-    flap_count: Annotated[int, Field(ge=2, le=100)] = 5
-    flap_seconds: Seconds = 300.0
+    streams: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(max_length=64)] = Field(
+        default=("*",), description="Shell patterns (`*`, `?`, `[...]`) of stream names; one match is enough."
+    )
+    kinds: tuple[EventKind, ...] = Field(default=FACE_KINDS, description="What is told.")
+    least_score: Share = Field(default=0.0, description="Calibrated score below which a face does not count as fake.")
+    least_share: Share = Field(default=0.0, description="Share of fake frames below which it does not.")
+    for_seconds: Seconds = Field(
+        default=0.0, description="M: so many of the last `within_seconds` it is held for fake; 0 raises at once."
+    )
+    within_seconds: Seconds = Field(default=0.0, description="N, at least M; default: M.")
+    hold_seconds: Seconds = Field(default=0.0, description="How long a raised alert stays at the least.")
+    cool_down_seconds: Seconds = Field(
+        default=0.0, description="How long after a cleared alert the same face is not raised again."
+    )
+    update_seconds: Annotated[float, Field(ge=60.0, le=86_400.0, allow_inf_nan=False)] = Field(
+        default=60.0, description="At most one `fake.updated` per face in so many seconds."
+    )
+    quiet: Annotated[tuple[QuietHours, ...], Field(max_length=16)] = Field(
+        default=(), description="Hours in which nothing is told."
+    )
+    flap_count: Annotated[int, Field(ge=2, le=100)] = Field(
+        default=5,
+        description="An alert about to be raised for the so-many-th time in `flap_seconds` is told once, marked as "
+        "flapping, and cleared only after `flap_seconds` without a fake.",
+    )
+    flap_seconds: Seconds = Field(default=300.0, description="See `flap_count`.")
 
     @model_validator(mode="before")
     @classmethod

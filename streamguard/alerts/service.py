@@ -7,7 +7,7 @@ import contextlib
 import logging
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -48,6 +48,7 @@ class Alerts:
         self.subscriptions, self.deliveries, self.outbox, self.deliverer = subscriptions, deliveries, outbox, deliverer
         self.dropped = 0
         self._waiting: deque[Event] = deque()
+        self._holds: dict[str, float] = {}
         self._changed = asyncio.Event()
         self._closing = False
 
@@ -102,15 +103,21 @@ class Alerts:
                 alerts._changed.set()
                 await writer
 
-    def submit(self, event: Event) -> None:
+    def submit(self, event: Event, hold: float = 0.0) -> None:
         """Take an event in without waiting; it is committed in the background, in order.
 
         What is submitted and not yet committed lies in memory, for milliseconds while the database works. `record`
         waits for the commit.
+
+        Args:
+            event: what happened.
+            hold: seconds after the commit that it may wait for `attach` before it is sent.
         """
         if len(self._waiting) >= MOST_WAITING:
             self._drop()
         self._waiting.append(event)
+        if hold:
+            self._holds[event.id] = hold
         self._changed.set()
 
     async def record(self, event: Event) -> None:
@@ -122,6 +129,32 @@ class Alerts:
         while self._waiting:
             await self._commit()
         await self.outbox.record([event])
+        self.deliverer.wake()
+
+    async def committed(self, event: str) -> None:
+        """Wait until an event that was submitted is committed: on return a kill loses it no more.
+
+        Args:
+            event: its id.
+
+        Raises:
+            OutboxError: it could not be kept yet; it goes on waiting in memory.
+        """
+        while any(waiting.id == event for waiting in self._waiting):
+            await self._commit()
+
+    async def attach(self, event: str, links: Sequence[str]) -> None:
+        """Give an event that was submitted its links to evidence, and send what waited for them.
+
+        Args:
+            event: its id.
+            links: none where no evidence could be made.
+
+        Raises:
+            OutboxError: they could not be kept; the event goes out without once its hold is over.
+        """
+        await self.committed(event)
+        await self.outbox.attach(event, links)
         self.deliverer.wake()
 
     async def _write(self) -> None:
@@ -142,6 +175,7 @@ class Alerts:
                     log.error("%d events could not be kept: %s", len(self._waiting), error)
                     self.dropped += len(self._waiting)
                     self._waiting.clear()
+                    self._holds.clear()
                     continue
                 pause = min(max(2 * pause, 0.1), LONGEST_BACKOFF)
                 log.warning("%d events wait %g s to be kept: %s", len(self._waiting), pause, error)
@@ -154,21 +188,21 @@ class Alerts:
     async def _commit(self) -> None:
         batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
         try:
-            await self.outbox.record(batch)
+            await self.outbox.record(batch, hold=self._holds)
         except OutboxError:
             raise
         except Exception:
             await self._one_by_one(batch)
         kept = {event.id for event in batch}
         while self._waiting and self._waiting[0].id in kept:
-            self._waiting.popleft()
+            self._holds.pop(self._waiting.popleft().id, None)
         self.deliverer.wake()
 
     async def _one_by_one(self, batch: list[Event]) -> None:
         """One event that cannot be kept, for a fault of ours, must not hold up the others."""
         for event in batch:
             try:
-                await self.outbox.record([event])
+                await self.outbox.record([event], hold=self._holds)
             except OutboxError:
                 raise
             except Exception:
@@ -179,4 +213,5 @@ class Alerts:
         self.dropped += 1
         spare = next((event for event in self._waiting if event.kind is EventKind.FAKE_UPDATED), self._waiting[0])
         self._waiting.remove(spare)
+        self._holds.pop(spare.id, None)
         log.error("event %s (%s) was given up: %d others wait", spare.id, spare.kind, len(self._waiting))

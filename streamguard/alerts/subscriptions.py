@@ -96,7 +96,14 @@ class Subscriptions:
         self._clock, self._changed = clock, changed
 
     async def create(
-        self, url: str, *, rule: Rule | None = None, format: str = "streamguard", name: str = "", secret: str = ""
+        self,
+        url: str,
+        *,
+        rule: Rule | None = None,
+        format: str = "streamguard",
+        name: str = "",
+        secret: str = "",
+        id: str = "",
     ) -> Created:
         """Make a subscription. The secret is returned here and nowhere else.
 
@@ -106,6 +113,7 @@ class Subscriptions:
             format: `streamguard`, `cloudevents` or `ms-graph`.
             name: for people, up to 256 characters.
             secret: `whsec_` and base64 of 24 to 64 bytes; made when left out.
+            id: one that is not in use; made when left out.
 
         Raises:
             ForbiddenTarget: the URL leads to a private, local or reserved address, or to this server.
@@ -118,7 +126,7 @@ class Subscriptions:
         await self._targets.check(url)
         now = self._clock()
         row = {
-            "id": f"sub_{random.token_hex(10)}",
+            "id": id or f"sub_{random.token_hex(10)}",
             "name": text(name),
             "url": url,
             "format": format,
@@ -138,6 +146,14 @@ class Subscriptions:
             await connection.execute(subscriptions.insert().values(**row))
         self._changed()
         return Created(await self.get(str(row["id"])), secret)
+
+    async def check_url(self, url: str) -> None:
+        """Whether `create` would take the URL.
+
+        Raises:
+            ForbiddenTarget, SubscriptionError: as `create`.
+        """
+        await self._targets.check(url)
 
     async def list(self) -> list[Subscription]:
         """All of them, oldest first."""

@@ -15,6 +15,8 @@ events = sa.Table(
     sa.Column("stream", sa.Text(), nullable=False),
     sa.Column("kind", sa.String(32), nullable=False),
     sa.Column("document", sa.Text(), nullable=False),
+    # Its deliveries wait so long for links to evidence, and then go without.
+    sa.Column("held_until", sa.Double(), nullable=False, server_default=sa.text("0")),
 )
 
 subscriptions = sa.Table(
@@ -59,6 +61,9 @@ deliveries = sa.Table(
     sa.Column("done", sa.Double()),
     sa.Column("content_type", sa.Text(), nullable=False),
     sa.Column("body", sa.Text(), nullable=False),
+    sa.Column("flapping", sa.Boolean(), nullable=False, server_default=sa.false()),
+    # When it was made, or last asked for again.
+    sa.Column("asked", sa.Double(), nullable=False, server_default=sa.text("0")),
     sa.Index("deliveries_log", "subscription", "at"),
     # Only what is under way is looked through when work is claimed.
     sa.Index(

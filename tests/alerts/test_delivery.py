@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import trustme
 
-from streamguard.alerts import Database, DeliveryStatus, Limits, Sealer, Sender, Status, TargetPolicy
+from streamguard.alerts import Backlog, Database, DeliveryStatus, Limits, Sealer, Sender, Status, TargetPolicy
 from streamguard.alerts.clock import wall_clock
 from streamguard.alerts.schedule import WAITS
 from streamguard.errors import ForbiddenTarget, SubscriptionError
@@ -285,6 +285,39 @@ async def test_replay_of_one_keeps_its_id(home: House) -> None:
     assert home.receiver.ids() == {logged.webhook_id: 2}
     with pytest.raises(SubscriptionError, match="none of that id"):
         await home.deliveries.replay("msg_none")
+
+
+async def test_a_replay_is_timed_from_when_it_was_asked_for(home: House) -> None:
+    """Not from the day it was made: what happened last week must not look like a week's delay."""
+    await home.subscribe()
+    home.receiver.verify_times = False
+    home.receiver.behaviour["/"] = answering(204)
+    await home.tell(event("fake.opened", home.clock()))
+    (sent,) = await home.deliveries.list()
+    home.clock.pass_(7 * 86400)
+    await home.deliveries.replay(sent.webhook_id)
+    home.clock.pass_(3)
+    await home.deliverer.pump()
+    assert len(home.receiver.requests) == 2
+    assert home.deliverer.latencies.seconds == pytest.approx(3.0)
+
+
+async def test_what_waits_is_known(home: House) -> None:
+    paused = await home.subscribe("/paused")
+    await home.subscribe("/bad")
+    await home.subscriptions.pause(paused.subscription.id)
+    home.receiver.behaviour["/bad"] = answering(500)
+    await home.tell(event("fake.opened", home.clock()))
+    home.clock.pass_(2.5)
+    await home.tell(event("fake.opened", home.clock(), track=2))
+    home.clock.pass_(2.0)
+    await home.deliverer.pump()
+    began = home.clock() - 4.5
+    assert home.deliverer.backlog == [
+        Backlog(Status.ACTIVE, 1, 2, began),
+        Backlog(Status.PAUSED, 1, 2, began),
+        Backlog(Status.DISABLED, 0),
+    ]
 
 
 async def test_replay_of_a_range_for_a_later_subscriber(home: House) -> None:

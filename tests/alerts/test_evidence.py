@@ -129,7 +129,7 @@ def test_a_link_without_a_signature(query: dict[str, str]) -> None:
 def test_a_signed_link_leads_nowhere_else(store: EvidenceStore, tmp_path: Path) -> None:
     (tmp_path / "secret.txt").write_text("x")
     (tmp_path / "evidence").mkdir()
-    with pytest.raises(EvidenceError, match="not there any more"):
+    with pytest.raises(EvidenceError, match="its time is over"):
         store.open(*parts(LINKS.link("../secret.txt", START + 100)))
 
 

@@ -26,12 +26,13 @@ TOLD = [str(kind) for kind in KINDS]
 
 @dataclass
 class Figures:
-    """What a run brought."""
+    """What a run brought; `linked`: openings that had their links in time, the others went without."""
 
     kills: int
     events: int
     arrived: int
     duplicates: int
+    linked: int
     in_order: int
     faces: int
 
@@ -96,11 +97,13 @@ def _figures(receiving: Receiver, kills: int, faces: int) -> Figures:
     events = {one.document["data"]["event"] for one in receiving.accepted()}
     assert len(events) == len(ids), "one event came under two ids"
     told = receiving.faces()
+    linked = {one.webhook_id for one in receiving.accepted() if one.document["data"]["evidence"]}
     return Figures(
         kills=kills,
         events=len(KINDS) * faces,
         arrived=len(ids),
         duplicates=sum(ids.values()) - len(ids),
+        linked=len(linked),
         in_order=sum(kinds == TOLD for kinds in told.values()),
         faces=len(told),
     )
@@ -109,6 +112,7 @@ def _figures(receiving: Receiver, kills: int, faces: int) -> Figures:
 def _check(figures: Figures) -> None:
     print(f"\n{figures}")
     assert figures.arrived == figures.events
+    assert 0 < figures.linked <= figures.faces
     assert figures.in_order == figures.faces == figures.events // len(KINDS)
 
 

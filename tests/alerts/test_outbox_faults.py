@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -92,11 +93,11 @@ async def test_events_wait_in_memory_while_the_disk_is_full(
     failures = [3]
     real = Outbox.record
 
-    async def record(self: Outbox, happened: list[Event]) -> object:
+    async def record(self: Outbox, happened: list[Event], **more: Any) -> object:
         if failures[0]:
             failures[0] -= 1
             raise OutboxError("alerts.db", "the disk is full", "make room")
-        return await real(self, happened)
+        return await real(self, happened, **more)
 
     monkeypatch.setattr(Outbox, "record", record)
     async with Alerts.open(url, key, targets=LOOPBACK, tls=receiving.trust()) as alerts:
@@ -112,7 +113,7 @@ async def test_events_wait_in_memory_while_the_disk_is_full(
 async def test_what_is_given_up_when_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def never(*_: object) -> None:
+    async def never(*_: object, **__: object) -> None:
         raise OutboxError("alerts.db", "the disk is full", "make room")
 
     monkeypatch.setattr("streamguard.alerts.service.MOST_WAITING", 3)
@@ -131,10 +132,10 @@ async def test_an_event_that_cannot_be_kept_holds_up_no_other(
 ) -> None:
     real = Outbox.record
 
-    async def record(self: Outbox, happened: list[Event]) -> object:
+    async def record(self: Outbox, happened: list[Event], **more: Any) -> object:
         if any(one.track == 3 for one in happened):
             raise ValueError("a fault of ours")
-        return await real(self, happened)
+        return await real(self, happened, **more)
 
     monkeypatch.setattr(Outbox, "record", record)
     url, key = f"sqlite:///{tmp_path / 'alerts.db'}", tmp_path / "key"

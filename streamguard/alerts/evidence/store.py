@@ -108,7 +108,8 @@ class EvidenceStore:
         self._links.check(path, query, self._clock())
         file = (self._root / path).resolve()
         if not file.is_relative_to(self._root.resolve()) or not file.is_file():
-            raise EvidenceGone("evidence", "it is not there any more", "evidence is kept for a limited time")
+            cause = "it was erased, or its time is over"
+            raise EvidenceGone("evidence", cause, "ask for a copy whoever followed the link before; none is left here")
         return file
 
     def sweep(self) -> Swept:

@@ -1,0 +1,63 @@
+"""`streamguard config`: checks and shows the configuration of `streamguard serve`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Column, Table
+from rich.text import Text
+
+from streamguard.cli.runner import console
+from streamguard.errors import InvalidConfig
+
+File = Annotated[Path | None, typer.Argument(help="Settings as TOML. Without: the environment and the defaults alone.")]
+
+config = typer.Typer(help="Check and show the configuration of `streamguard serve`.", no_args_is_help=True)
+
+
+@config.command()
+def check(file: File = None) -> None:
+    """Tell everything that is wrong, a line each on stderr; leaves with 7 then, with 0 if all is right."""
+    from streamguard.config import read_config
+
+    try:
+        read = read_config(file)
+    except InvalidConfig as error:
+        for problem in error.problems:
+            print(f"streamguard: {problem}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
+    console.print(
+        f"{file or 'environment'}: all right; streams {len(read.streams)}, rules {len(read.rules)}",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+@config.command()
+def show(file: File = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
+    """Show the values in force, secrets hidden, and where each comes from."""
+    from streamguard.config import load_config
+    from streamguard.config.reference import rows
+
+    found = rows(load_config(file))
+    if as_json:
+        print(json.dumps([asdict(row) for row in found], indent=2))
+        return
+    table = Table(*(Column(name, overflow="fold") for name in ("key", "value", "from")), box=None)
+    for row in found:
+        told = row.value if isinstance(row.value, str) else json.dumps(row.value)
+        table.add_row(Text(row.key), Text(told), Text(row.origin))
+    console.print(table)
+
+
+@config.command()
+def schema() -> None:
+    """Print the JSON Schema of the file."""
+    from streamguard.config.reference import schema as made
+
+    print(json.dumps(made(), indent=2))
