@@ -6,7 +6,7 @@ RUN := $(BIN)/streamguard
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := gir1.2-gst-plugins-bad-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-libav gstreamer1.0-nice \
        gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-       postgresql python3-gi
+       libnginx-mod-rtmp nginx-light postgresql python3-gi
 
 .PHONY: demo test test-long lint format runtime system clean
 
@@ -30,7 +30,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The real peers of the tests: a GStreamer RTSP server, PostgreSQL, a browser (Ubuntu has no package of it).
+# The real peers of the tests: a GStreamer RTSP server, nginx with its RTMP module, PostgreSQL, a browser (Ubuntu has no package of it).
 system:
 	@dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(APT); }
 	@command -v chromium >/dev/null || $(SUDO) apt-get install -y -qq chromium || $(BIN)/playwright install --with-deps chromium

@@ -7,7 +7,8 @@ library. `retryable` says whether trying again later can help; `exit_code` is wh
 from __future__ import annotations
 
 import re
-from typing import ClassVar
+from collections.abc import Sequence
+from typing import ClassVar, Self
 
 _SECRET = re.compile(r"(?i)((?:^|[?&;/_~])(?:[a-z.-]*(?:token|key|pass|pwd|secret|sig|auth|hmac|hdnts))[a-z]*=)[^&;#]*")
 _STREAM_KEY = re.compile(r"(?i)(rtmps?://[^/]*/[^/?#]+/)[^?#]+")
@@ -167,6 +168,25 @@ class ConfigError(StreamguardError):
     """A configuration file is missing, unreadable, or holds a wrong or unknown key."""
 
     exit_code = 7
+
+
+class InvalidConfig(ConfigError):
+    """Something is wrong with the configuration, or several things; told is the first.
+
+    Attributes:
+        problems: all of them, in the order in which they were found.
+    """
+
+    problems: tuple[ConfigError, ...] = ()
+
+    @classmethod
+    def of(cls, problems: Sequence[ConfigError]) -> Self:
+        """The error of one problem at least."""
+        first = problems[0]
+        more = f" (and {len(problems) - 1} more: see `streamguard config check`)" if len(problems) > 1 else ""
+        error = cls(first.thing, f"{first.cause}{more}", first.remedy)
+        error.problems = tuple(problems)
+        return error
 
 
 class DataError(StreamguardError):

@@ -57,10 +57,10 @@ class Place:
             save(fresh("unet_lite0", seed), self.folder / str(seed))
         return [str(self.folder / str(seed)) for seed in (1, 2)]
 
-    def guard_toml(self) -> str:
+    def settings(self) -> str:
         """A small configuration of the server on a free port."""
-        (self.folder / "guard.toml").write_text("port = 0\nmax_streams = 2\n")
-        return "guard.toml"
+        (self.folder / "streamguard.toml").write_text('[server]\nlisten = "127.0.0.1:0"\nmax_streams = 2\n')
+        return "streamguard.toml"
 
 
 Case = tuple[Callable[[Place], list[str]], set[int]]
@@ -83,10 +83,33 @@ CASES: dict[str, Case] = {
         lambda p: ["watch", str(p.clip), "--jsonl", "--seconds", "60"],
         {0},
     ),
+    "streamguard watch loop:feed.mp4 --restream live.m3u8": (
+        lambda p: ["watch", f"loop:{p.clip}", "--restream", "live.m3u8", *SHORT],
+        {0},
+    ),
+    "streamguard watch rtsp://camera.local/live --restream rtmp://server.local/live/guarded "
+    "--restream udp://239.0.0.7:5004": (
+        lambda p: [
+            *("watch", p.rtsp("tcp"), "--restream", f"rtmp://127.0.0.1:{refused_port()}/live/guarded"),
+            *("--restream", f"udp://127.0.0.1:{refused_port()}", *SHORT),
+        ],
+        {0},
+    ),
+    "streamguard watch rtsp://camera.local/live --restream rtsp://server.local/guarded --restream live.m3u8 "
+    "--restream a.ts": (
+        lambda p: [
+            *("watch", p.rtsp("tcp"), "--restream", f"rtsp://127.0.0.1:{refused_port()}/guarded"),
+            *("--restream", "live.m3u8", "--restream", "a.ts", *SHORT),
+        ],
+        {0},
+    ),
     "streamguard bench webrtc --seconds 10 --engine openvino": (
         lambda p: ["bench", "webrtc", "--seconds", "2", "--engine", "openvino"],
         {0},
     ),
+    "streamguard config check streamguard.toml": (lambda p: ["config", "check", p.settings()], {0}),
+    "streamguard config show streamguard.toml": (lambda p: ["config", "show", p.settings()], {0}),
+    "streamguard config schema": (lambda p: ["config", "schema"], {0}),
     "streamguard doctor": (lambda p: ["doctor"], {0}),
     "streamguard compile": (lambda p: ["compile", "--engine", "openvino"], {0}),
     "streamguard bench": (
@@ -139,7 +162,7 @@ CASES: dict[str, Case] = {
 # These run until they are told to stop.
 SERVING: dict[str, Callable[[Place], list[str]]] = {
     "streamguard serve": lambda p: ["serve", "--port", "0"],
-    "streamguard serve --config guard.toml": lambda p: ["serve", "--config", p.guard_toml()],
+    "streamguard serve --config streamguard.toml": lambda p: ["serve", "--config", p.settings()],
     "streamguard webhook listen": lambda p: ["webhook", "listen", "--port", "0"],
 }
 

@@ -16,6 +16,7 @@ from streamguard.cli import (
     bench,
     compare,
     compile,
+    config,
     demo,
     doctor,
     evaluate,
@@ -56,6 +57,7 @@ for name, command in webhook_admin.COMMANDS.items():
     webhook.webhook.command(name)(command)
 app.add_typer(webhook.webhook, name="webhook")
 app.add_typer(evidence.evidence, name="evidence")
+app.add_typer(config.config, name="config")
 
 
 @app.callback(invoke_without_command=True)

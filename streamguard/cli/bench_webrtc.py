@@ -122,7 +122,7 @@ async def _viewers(
 async def _started(command: Sequence[str]) -> AsyncIterator[tuple[aiohttp.ClientSession, int]]:
     """A server in a process of its own, and a client for it."""
     pipe = asyncio.subprocess.PIPE
-    environment = {**os.environ, "STREAMGUARD_LOG_LEVEL": "warning"}
+    environment = {**os.environ, "STREAMGUARD_SERVER__LOG_LEVEL": "warning"}
     process = await asyncio.create_subprocess_exec(
         sys.executable, *command, stdin=pipe, stderr=pipe, stdout=asyncio.subprocess.DEVNULL, env=environment
     )

@@ -32,25 +32,21 @@ async def show_page(guard: Guard, source: str) -> None:
         guard: judges; stays open.
         source: a file, `camera:0` or a URL.
     """
-    from streamguard.config import AlertSettings, EvidenceSettings, ServerSettings, StreamSettings
+    from streamguard.config import Config
     from streamguard.server.app import serving
     from streamguard.server.logs import set_up_logs
 
     set_up_logs("warning", "text")
     stop = stop_asked()
     # What the environment sets is meant for a real server; nobody's webhooks hear of a demo.
-    settings = ServerSettings(
-        host="127.0.0.1",
-        port=0,
-        tokens=[],
-        tls_certificate=None,
-        tls_key=None,
-        sinks=[],
-        alerts=AlertSettings(enabled=False),
-        evidence=EvidenceSettings(),
-        streams=[StreamSettings(name=STREAM, source=source)],
+    config = Config.model_validate(
+        {
+            "server": {"listen": "127.0.0.1:0"},
+            "alerts": {"enabled": False},
+            "streams": [{"name": STREAM, "source": source}],
+        }
     )
-    async with serving(settings, guard) as server:
+    async with serving(config, guard) as server:
         url = f"{server.url}/#/stream/{STREAM}"
         console.print(f"open {url}", highlight=False, soft_wrap=True)
         notes.print("It plays until Ctrl-C.")

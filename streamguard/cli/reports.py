@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,12 +12,14 @@ from streamguard.errors import redact
 from streamguard.types import Event, EventKind, Verdict
 
 if TYPE_CHECKING:
+    from streamguard.media.output import PushStatus
     from streamguard.pipeline.guard import Guard
     from streamguard.pipeline.scan import FileScan
     from streamguard.pipeline.stream import FrameReport
 
 NOTICE = "An automated estimate that may be wrong."
 STREAM_STATE = "stream.state"
+OUTPUT_STATE = "output.state"
 LINE_KINDS = {
     EventKind.STREAM_UP.value: "pictures flow; `detail` is their size; each connection has its `epoch`, from 0",
     STREAM_STATE: "verdict on the stream and each face, once a second and at each change; `time` is media seconds; "
@@ -26,6 +29,8 @@ LINE_KINDS = {
     EventKind.FAKE_CLOSED.value: "it no longer is, or is gone",
     EventKind.STREAM_DEGRADED.value: "the engine fails: faces are seen but not judged; `detail` says why",
     EventKind.STREAM_DOWN.value: "the source is gone; `detail` says why; attempts follow until it is back",
+    OUTPUT_STATE: "a --restream `target` comes up, breaks (`detail` says why; attempts follow) or ends; pictures "
+    "`sent` and `dropped`, and `failures`, so far",
 }
 """What `watch --jsonl` writes, by `kind`."""
 
@@ -118,6 +123,11 @@ def scan_document(guard: Guard, files: list[FileDocument], *, complete: bool) ->
         complete=complete,
         files=files,
     )
+
+
+def output_line(status: PushStatus) -> dict[str, Any]:
+    """The line of an output that came up, broke or ended."""
+    return {"kind": OUTPUT_STATE, "at": datetime.now(UTC).isoformat(timespec="milliseconds"), **asdict(status)}
 
 
 def event_line(event: Event) -> dict[str, Any]:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streamguard.cli.runner import notes, stop_asked
+from streamguard.errors import StreamguardError
 
 if TYPE_CHECKING:
-    from streamguard.config import ServerSettings
+    from streamguard.config import Config
+    from streamguard.server.app import Server
 
 
 def serve(
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML; README lists them.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML; see `streamguard config`.")] = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on; default 127.0.0.1.")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65535, help="Default 8080; 0 takes a free one.")] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM certificate chain.")] = None,
@@ -24,30 +30,49 @@ def serve(
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
     text_log: Annotated[bool, typer.Option("--text-log", help="Logs for people instead of JSON.")] = False,
 ) -> None:
-    """Serve the page, WHIP, WHEP and the REST API. SIGTERM and Ctrl-C end all streams cleanly."""
-    from streamguard.config import read_settings
+    """Serve the page, WHIP, WHEP and the REST API. SIGTERM and Ctrl-C end all streams cleanly.
 
-    settings = read_settings(
-        config,
-        host=host,
-        port=port,
-        tls_certificate=tls_certificate,
-        tls_key=tls_key,
-        model=model,
-        engine=engine,
-        log_format="text" if text_log else None,
-    )
-    asyncio.run(_serve(settings))
+    SIGHUP reads the file of --config again: what is different in its streams, rules and tokens holds from then on.
+    """
+    from streamguard.config import read_config
+
+    options = {
+        "server.host": host,
+        "server.port": port,
+        "server.tls.certificate": tls_certificate,
+        "server.tls.key": tls_key,
+        "server.log_format": "text" if text_log else None,
+        "engine.model": model,
+        "engine.engine": engine,
+    }
+    asyncio.run(_serve(read_config(config, options), (lambda: read_config(config, options)) if config else None))
 
 
-async def _serve(settings: ServerSettings) -> None:
+async def _serve(config: Config, reread: Callable[[], Config] | None) -> None:
     from streamguard.pipeline.guard import Guard
     from streamguard.server.app import serving
     from streamguard.server.logs import set_up_logs
 
-    set_up_logs(settings.log_level, settings.log_format)
-    stop = stop_asked()
-    guard = await asyncio.to_thread(Guard.open, settings.model, settings.engine)
-    async with guard, serving(settings, guard) as server:
+    set_up_logs(config.server.log_level, config.server.log_format)
+    stop, reload = stop_asked(), asyncio.Event()
+    if reread is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    wanted = config.engine
+    opening = partial(Guard.open, wanted.model, wanted.engine, threads=wanted.threads, cache=wanted.cache)
+    guard = await asyncio.to_thread(opening)
+    async with guard, serving(config, guard, reread) as server:
         notes.print(f"streamguard: open {server.url}", highlight=False, soft_wrap=True)
+        reloading = asyncio.create_task(_reload_when_asked(server, reload), name="reloads")
         await stop.wait()
+        reloading.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await reloading
+
+
+async def _reload_when_asked(server: Server, asked: asyncio.Event) -> None:
+    while True:
+        await asked.wait()
+        asked.clear()
+        # What went wrong is in the log, and nothing was changed.
+        with contextlib.suppress(StreamguardError):
+            await server.reload()

@@ -25,6 +25,7 @@ from streamguard.cli.scan import STYLES
 from streamguard.types import Event, EventKind, Verdict
 
 if TYPE_CHECKING:
+    from streamguard.media.output import PushStatus
     from streamguard.pipeline.stream import FrameReport
 
 STATE_EVERY = 1.0
@@ -33,11 +34,19 @@ NOTICE = "An automated estimate that may be wrong."
 
 
 def watch(
-    url: Annotated[str, typer.Argument(help="camera:0, a file, or an rtsp, rtmp, http(s) or HLS URL.")],
+    url: Annotated[str, typer.Argument(help="camera:0, a file, loop:FILE, or an rtsp, rtmp, http(s), udp or HLS URL.")],
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object a line on stdout instead of the table.")
     ] = False,
     overlay: Annotated[Path | None, typer.Option(metavar="OUT.mp4", help="Write the video with masks.")] = None,
+    restream: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TARGET",
+            help="Send the video with masks, and its sound, on: an rtsp, rtmp or udp URL, a folder or .m3u8 file "
+            "(HLS), or a .ts file. May be given several times.",
+        ),
+    ] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
     transport: Annotated[str, typer.Option(help="RTSP over `tcp` or `udp`.")] = "tcp",
     timeout: Annotated[
@@ -53,7 +62,7 @@ def watch(
     """Watch a stream and say, while it plays, which faces are fake. Ctrl-C ends it cleanly.
 
     Lines of --jsonl, by `kind`: stream.up, stream.state (each second and at each change; with the frames received,
-    judged and dropped), fake.opened, fake.updated, fake.closed, stream.degraded, stream.down.
+    judged and dropped), fake.opened, fake.updated, fake.closed, stream.degraded, stream.down, output.state.
     """
     if transport not in {"tcp", "udp"}:
         raise typer.BadParameter("choose tcp or udp", param_hint="--transport")
@@ -61,7 +70,7 @@ def watch(
     if overlay is not None:
         check_writable(overlay, url)
     source = SourceSettings(chosen, timeout, not insecure)
-    run(lambda: _watch(url, jsonl, overlay, seconds, source, wait, model, engine))
+    run(lambda: _watch(url, jsonl, overlay, restream or [], seconds, source, wait, model, engine))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,7 @@ async def _watch(
     url: str,
     jsonl: bool,
     overlay: Path | None,
+    targets: list[str],
     seconds: float | None,
     asked: SourceSettings,
     wait: bool,
@@ -84,9 +94,14 @@ async def _watch(
     engine: str | None,
 ) -> int:
     from streamguard.media import SourceOptions
+    from streamguard.media.output import parse_target
     from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.recorder import OverlayRecorder
+    from streamguard.pipeline.restream import Restream
 
+    for target in map(parse_target, targets):
+        if target.file is not None:
+            check_writable(target.file, url.removeprefix("loop:"))
     source = SourceOptions(
         transport=asked.transport,
         open_timeout=asked.patience,
@@ -105,11 +120,22 @@ async def _watch(
             show = JsonLines() if jsonl else TextLines()
         else:
             show = stack.enter_context(Screen(f"{guard.spec.name} on {guard.engine.name}"))
+        sent = None
+        if targets:
+            sent = Restream(targets, guard.spec.threshold, on_change=show.output)
+            stack.callback(lambda: [show.output(status) for status in sent.outputs])
+            await stack.enter_async_context(sent)
+        # What is sent on has to come in real time.
+        watched = guard.watch(url, live=bool(targets) or None, options=options, sound=sent.sound if sent else None)
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds), aclosing(guard.watch(url, options=options)) as items:
+            async with asyncio.timeout(seconds), aclosing(watched) as items:
                 async for item in items:
                     show.add(item)
-                    if recorder is not None and not isinstance(item, Event):
+                    if isinstance(item, Event):
+                        continue
+                    if sent is not None:
+                        sent.report(item)
+                    if recorder is not None:
                         await recorder.write(item)
     return 0
 
@@ -133,6 +159,12 @@ class JsonLines:
             self._told = now
             self._write(state_line(item))
 
+    def output(self, status: PushStatus) -> None:
+        """Write how an output does."""
+        from streamguard.cli.reports import output_line
+
+        self._write(output_line(status))
+
     @staticmethod
     def _write(line: dict[str, Any]) -> None:
         sys.stdout.write(json.dumps(line) + "\n")
@@ -155,6 +187,11 @@ class TextLines:
             console.print(f"{now:%H:%M:%S} {item.frame.time:.1f} s: {self._told.value}", soft_wrap=True)
         sys.stdout.flush()
 
+    def output(self, status: PushStatus) -> None:
+        """Write how an output does."""
+        console.print(output_text(status), soft_wrap=True)
+        sys.stdout.flush()
+
 
 class Screen:
     """A live table: faces with their state, and the newest events below."""
@@ -162,6 +199,7 @@ class Screen:
     def __init__(self, title: str) -> None:
         self._title = title
         self._events: deque[Event] = deque(maxlen=8)
+        self._outputs: dict[str, PushStatus] = {}
         self._report: FrameReport | None = None
         self._live = Live(console=console, refresh_per_second=5, get_renderable=self._picture)
 
@@ -179,8 +217,13 @@ class Screen:
         else:
             self._report = item
 
+    def output(self, status: PushStatus) -> None:
+        """Remember how an output does."""
+        self._outputs[status.target] = status
+
     def _picture(self) -> Group:
-        return Group(self.table(), *(event_text(event) for event in self._events))
+        outputs = (output_text(status) for status in self._outputs.values())
+        return Group(self.table(), *outputs, *(event_text(event) for event in self._events))
 
     def table(self) -> Table:
         """The faces now."""
@@ -224,6 +267,14 @@ class Screen:
                 str(track.judged),
             )
         return table
+
+
+def output_text(status: PushStatus) -> Text:
+    """One line for people."""
+    state = "up" if status.up else "down"
+    counts = f"{status.sent} pictures sent, {status.dropped} dropped"
+    reason = status.detail.removeprefix(f"{status.target}: ")
+    return Text(" ".join(filter(None, (f"output {status.target} {state}: {counts}.", reason))))
 
 
 def event_text(event: Event) -> Text:

@@ -125,7 +125,7 @@ class Batcher:
         state = self._streams.get(stream)
         return 0 if state is None else state.in_flight
 
-    async def submit(self, stream: str, crops: Sequence[Crop]) -> list[Mask]:
+    async def submit(self, stream: str, crops: Sequence[Crop], share: int = 1) -> list[Mask]:
         """Judge crops; waits while the stream has its limit in flight.
 
         More crops than the limit are queued as earlier ones are done. Cancelling frees their slots: at once for
@@ -134,6 +134,7 @@ class Batcher:
         Args:
             stream: whose turn they take.
             crops: any number.
+            share: crops of the stream that are taken at its turn while others wait, at least 1.
 
         Returns:
             One mask per crop, in their order.
@@ -154,7 +155,7 @@ class Batcher:
         try:
             for crop in crops:
                 await state.slots.acquire()
-                items.append(self._queue(stream, state, crop))
+                items.append(self._queue(stream, state, crop, share))
             return [Mask(item.crop, await item.answer) for item in items]
         finally:
             for item in items:
@@ -179,14 +180,14 @@ class Batcher:
             self._runner.result()
         self._thread.shutdown(wait=True)
 
-    def _queue(self, stream: str, state: _Stream, crop: Crop) -> _Item:
+    def _queue(self, stream: str, state: _Stream, crop: Crop, share: int) -> _Item:
         if self._rejecting:
             state.slots.release()
             raise self._closed()
         loop = asyncio.get_running_loop()
         item = _Item(crop, stream, loop.time() + self._max_delay, loop.create_future())
         state.in_flight += 1
-        self._waiting.put(stream, item)
+        self._waiting.put(stream, item, share)
         self._wake.set()
         return item
 

@@ -5,6 +5,7 @@ from streamguard.media.encoder import Mp4Writer
 from streamguard.media.picture import frame_of, picture_from_rgb, picture_of, rgb_of
 from streamguard.media.reader import FrameReader
 from streamguard.media.recode import Codec, Recoder, recode
+from streamguard.media.sound import SoundListener, SoundPacket
 from streamguard.media.source import DecodedFrame, VideoSource, open_source
 from streamguard.media.supervisor import Backoff, Down, SourceItem, SourceSupervisor, Up
 from streamguard.media.timestamps import TimestampRepair
@@ -17,6 +18,8 @@ __all__ = [
     "FrameReader",
     "Mp4Writer",
     "Recoder",
+    "SoundListener",
+    "SoundPacket",
     "SourceItem",
     "SourceOptions",
     "SourceSupervisor",

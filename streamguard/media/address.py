@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -17,6 +17,9 @@ Kind = Literal["file", "camera", "web", "live"]
 
 _LIVE_SCHEMES = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "udp", "rtp", "srt", "tcp"})
 _TLS_SCHEMES = frozenset({"https", "rtsps", "rtmps"})
+_LOOP = "loop:"
+_UDP_BUFFER = 4 * 1024 * 1024
+"""Bytes the kernel is asked to hold; it may give less."""
 _CAMERA = re.compile(r"(?:camera:|/dev/video)(\d+)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 
@@ -69,6 +72,7 @@ class Address:
         options: libav options.
         host, port: of a network source.
         ca_file: what the host's certificate is checked against; None where it is not.
+        looped: the file begins anew at its end, as a stream that has none.
     """
 
     shown: str
@@ -79,10 +83,13 @@ class Address:
     host: str | None = None
     port: int | None = None
     ca_file: str | None = None
+    looped: bool = False
 
 
 def parse_address(url: str, options: SourceOptions) -> Address:
-    """Recognise a path, `file://`, http(s), live URL, `/dev/videoN` or `camera:N`; checks that a file is there.
+    """Recognise a path, `file://`, http(s), live URL, `/dev/videoN`, `camera:N` or `loop:` and a path.
+
+    Checks that a file is there.
 
     Raises:
         SourceNotFound: no such file; or a malformed URL.
@@ -91,6 +98,11 @@ def parse_address(url: str, options: SourceOptions) -> Address:
         UnsupportedMedia: no protocol of that name.
         ConfigError: the file of trusted certificates is not there.
     """
+    if url.startswith(_LOOP) and not Path(url).exists():
+        address = parse_address(url.removeprefix(_LOOP), options)
+        if address.kind != "file" or address.looped:
+            raise SourceNotFound(url, "only a file can be looped", f"Write {_LOOP} and a path")
+        return replace(address, shown=url, looped=True)
     if camera := _CAMERA.fullmatch(url):
         return _camera(url, f"/dev/video{camera[1]}", options)
     scheme = match[1].lower() if (match := _SCHEME.match(url)) else "file"
@@ -116,6 +128,9 @@ def parse_address(url: str, options: SourceOptions) -> Address:
         raise UnsupportedMedia(url, f"the protocol {scheme!r} is not supported", remedy)
     # Otherwise libav measures the frame rate over 20 further frames before it hands over the first one.
     extra["fpsprobesize"] = "0"
+    if scheme == "udp":
+        # A moment without a reader loses packets, not the connection.
+        extra |= {"overrun_nonfatal": "1", "buffer_size": str(_UDP_BUFFER)}
     if scheme in ("rtsp", "rtsps"):
         limit = max(options.open_timeout, options.read_timeout)
         extra |= {"rtsp_transport": options.transport, "timeout": str(int(limit * 1e6))}

@@ -5,6 +5,7 @@ libav's messages repeat the URL with its password, so none of them is passed on,
 
 from __future__ import annotations
 
+import builtins
 import errno
 import socket
 import ssl
@@ -113,6 +114,29 @@ def output_failure(path: object, error: BaseException) -> OutputError:
     """What a failure to write `path` is called."""
     cause, remedy = _WRITING.get(getattr(error, "errno", None) or 0, ("it cannot be written", ""))
     return OutputError(str(path), cause, remedy or "Check the name, the size and the codec")
+
+
+def push_failure(shown: str, name: str, code: int | None) -> OutputError:
+    """What a failure of an output is called.
+
+    Args:
+        shown: where it goes.
+        name: the class of libav's or the system's error; empty where the writer was killed.
+        code: its errno.
+    """
+    foreign = getattr(av.error, name, None) or getattr(builtins, name, None)
+    for kind, _, cause, remedy in _ANSWERS:
+        if isinstance(foreign, type) and issubclass(foreign, kind):
+            return OutputError(shown, cause.replace("the source", "the server"), remedy)
+    if code in _WRITING:
+        return OutputError(shown, *_WRITING[code])
+    if code in _UNREACHABLE:
+        return OutputError(shown, *_NO_ANSWER)
+    if code in _BROKEN_OFF:
+        return OutputError(shown, "the connection broke off", "Check the server and the network")
+    if not name:
+        return OutputError(shown, "its writer was ended", "Check the machine's memory")
+    return OutputError(shown, f"it cannot be written ({name})", "Check the address, and what the server takes")
 
 
 def _network_failure(address: Address, error: BaseException) -> StreamguardError:

@@ -8,8 +8,10 @@ Without that (a PyAV that reads the clock elsewhere) a blocked call still ends a
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -24,13 +26,16 @@ class _Clock:
 
     def __init__(self) -> None:
         self.broken_off: dict[int, float] = {}
+        self.limits: dict[int, float] = {}
 
     def monotonic(self) -> float:
-        thread = threading.get_ident()
+        thread, now = threading.get_ident(), time.monotonic()
         if thread not in self.broken_off:
-            return time.monotonic()
+            if now < self.limits.get(thread, now + 1):
+                return now
+            self.broken_off[thread] = 0.0
         self.broken_off[thread] += _LEAP_SECONDS
-        return time.monotonic() + self.broken_off[thread]
+        return now + self.broken_off[thread]
 
     def __getattr__(self, name: str) -> Any:
         return getattr(time, name)
@@ -67,6 +72,20 @@ class Interrupt:
     def wait(self, seconds: float) -> bool:
         """Sleep for `seconds`, or less when the stop comes. Returns `is_set`."""
         return self._event.wait(seconds)
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """As `with interrupt:`, and the call is also broken off after so many seconds.
+
+        libav's own limit is one of silence: packets that nobody asked for begin it anew each time.
+        """
+        thread = threading.get_ident()
+        with self:
+            _CLOCK.limits[thread] = time.monotonic() + seconds
+            try:
+                yield
+            finally:
+                del _CLOCK.limits[thread]
 
     def __enter__(self) -> None:
         with self._lock:

@@ -39,8 +39,19 @@ class LiveEncoder:
     def __init__(self, codec: LiveCodec, bitrate: int | None = None) -> None:
         self.codec = codec
         self._bitrate = bitrate
+        self._limit: int | None = None
+        self.full = self.bitrate = bitrate or 0
+        """Bits per second without a limit, and now; 0 before the first picture tells them."""
         self._context: Any = None
         self._last_pts = -1
+
+    def limit(self, bitrate: int | None) -> None:
+        """Spend no more than so many bits per second from the next picture on, which becomes a key frame; None: `full`.
+
+        Neither codec's buffer model can be changed while it runs. Not to be called while `encode` is running.
+        """
+        if bitrate != self._limit:
+            self._limit, self._context = bitrate, None
 
     def encode(self, picture: Picture, pts: int, *, keyframe: bool = False) -> list[Packet]:
         """The packets of one picture; none where the encoder skipped it.
@@ -77,9 +88,10 @@ class LiveEncoder:
         )
 
     def _open(self, width: int, height: int) -> Any:
-        bitrate = self._bitrate or round(
+        self.full = self._bitrate or round(
             min(max(width * height * _RATE * _BITS_PER_PIXEL, _LEAST_BITRATE), _MOST_BITRATE)
         )
+        bitrate = self.bitrate = min(self.full, self._limit or self.full)
         context: Any = av.CodecContext.create("libx264" if self.codec == "h264" else "libvpx", "w")
         context.width, context.height, context.pix_fmt = width, height, "yuv420p"
         context.bit_rate = bitrate

@@ -15,11 +15,16 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from streamguard.media.live_encoder import LiveCodec, LiveEncoder, Packet
+from streamguard.media.viewer_rate import next_rate
 from streamguard.types import Picture
 
 _WAITING_PACKETS = 60
 _KEYFRAME_PAUSE = 0.3
 """Seconds between key frames made on request: many viewers that lose packets ask many times."""
+_LOOK = 1.0
+_CALM = 5.0
+"""Seconds until a rate that was changed is raised again."""
+_FALL, _FALL_COUNTS = 0.97, 3.0
 
 
 class PacketTrack(MediaStreamTrack):
@@ -38,6 +43,8 @@ class PacketTrack(MediaStreamTrack):
         self._wants_keyframe = True
         self.dropped = 0
         """Packets this viewer lost by being slow."""
+        self._estimate = 0
+        self._fell_at = float("-inf")
 
     async def recv(self) -> Packet:
         """The next packet.
@@ -55,6 +62,20 @@ class PacketTrack(MediaStreamTrack):
     def request_keyframe(self) -> None:
         """The viewer has lost a picture (PLI or FIR, RFC 4585 and RFC 5104)."""
         self._fanout.request_keyframe()
+
+    def told_bitrate(self, bitrate: int) -> None:
+        """The viewer estimates that it can receive so many bits per second (REMB)."""
+        if bitrate < _FALL * self._estimate:
+            self._fell_at = self._fanout.clock()
+        self._estimate = bitrate
+
+    def limit(self, now: float) -> int | None:
+        """Bits per second that the viewer can receive; None where its way is not full.
+
+        A receiver's estimate follows slowly what it is sent, so a low one alone says nothing. It falls where packets
+        come later and later.
+        """
+        return self._estimate if now - self._fell_at <= _FALL_COUNTS else None
 
     def stop(self) -> None:
         """End the track; the fan-out forgets it."""
@@ -98,13 +119,22 @@ class PacketFanout:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._encoder = LiveEncoder(codec, bitrate)
-        self._executor, self._clock = executor, clock
+        self._executor, self.clock = executor, clock
         self._viewers: set[PacketTrack] = set()
         self._keyframe_wanted = False
         self._keyframe_at = float("-inf")
         self.cpu_seconds = 0.0
         """CPU seconds spent encoding."""
         self.pictures = self.keyframes = 0
+        self.slowed = 0
+        """How often the bit rate was lowered for the viewers' sake."""
+        self._looked_at = self._changed_at = clock()
+        self._sent = 0
+
+    @property
+    def bitrate(self) -> int:
+        """Bits per second that the encoder aims at; 0 before its first picture."""
+        return self._encoder.bitrate
 
     @property
     def viewers(self) -> int:
@@ -131,6 +161,10 @@ class PacketFanout:
         """Make the next picture a key frame, or one soon after the last one made so."""
         self._keyframe_wanted = True
 
+    def begin_anew(self) -> None:
+        """What follows has nothing to do with what came before: the next picture is a key frame in any case."""
+        self._keyframe_wanted, self._keyframe_at = True, float("-inf")
+
     async def send(self, picture: Picture, pts: int) -> None:
         """Encode a picture and hand it to the viewers; waits for the encoder, never for a viewer.
 
@@ -138,7 +172,8 @@ class PacketFanout:
             picture: of any size.
             pts: its time in 1/90000 s.
         """
-        now = self._clock()
+        now = self.clock()
+        self._follow_viewers(now)
         keyframe = self._keyframe_wanted and now - self._keyframe_at >= _KEYFRAME_PAUSE
         if keyframe:
             self._keyframe_wanted, self._keyframe_at = False, now
@@ -147,8 +182,22 @@ class PacketFanout:
         self.pictures += 1
         for packet in packets:
             self.keyframes += packet.is_keyframe
+            self._sent += packet.size
             for track in tuple(self._viewers):
                 track.offer(packet)
+
+    def _follow_viewers(self, now: float) -> None:
+        seconds = now - self._looked_at
+        if seconds < _LOOK or not self._encoder.full:
+            return
+        sent, self._sent, self._looked_at = self._sent * 8 / seconds, 0, now
+        before, full = self._encoder.bitrate, self._encoder.full
+        rate = next_rate(before, full, sent, [track.limit(now) for track in self._viewers])
+        if rate == before or (rate > before and now - self._changed_at < _CALM):
+            return
+        self._changed_at = now
+        self.slowed += rate < before
+        self._encoder.limit(rate if rate < full else None)
 
     def _encode(self, picture: Picture, pts: int, keyframe: bool) -> list[Packet]:
         began = time.thread_time()

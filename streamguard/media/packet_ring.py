@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 from av.video.stream import VideoStream
@@ -41,6 +41,9 @@ class CompressedPacket:
         return float(self.pts * self.base)
 
 
+Head: TypeAlias = Callable[[CompressedPacket], bytes]
+
+
 class PacketRing:
     """Keeps the newest packets of one connection, from a keyframe on. Safe to push and cut from two threads.
 
@@ -49,13 +52,13 @@ class PacketRing:
     keyframe on.
 
     Args:
-        stream: the source's video stream, for its codec's parameters; used at the first keyframe only.
+        head: makes of the first keyframe what `clip_bytes` learns the codec's parameters from; called once.
         seconds: how much is kept at the least, once so much has come.
         most_bytes: the bound in bytes.
     """
 
-    def __init__(self, stream: VideoStream, *, seconds: float = 10.0, most_bytes: int = 32 * 1024 * 1024) -> None:
-        self._stream: VideoStream | None = stream
+    def __init__(self, head: Head, *, seconds: float = 10.0, most_bytes: int = 32 * 1024 * 1024) -> None:
+        self._make_head: Head | None = head
         self._seconds, self._most_bytes = seconds, most_bytes
         self._packets: deque[CompressedPacket] = deque()
         self._bytes = 0
@@ -79,10 +82,15 @@ class PacketRing:
             Fraction(packet.time_base),
             bool(packet.is_keyframe),
         )
+        self.add(one)
+
+    def add(self, one: CompressedPacket) -> None:
+        """Add a packet in decoding order. Those before a keyframe are not kept."""
         with self._lock:
-            if self._head is None and one.keyframe and self._stream is not None:
-                self._head = _head(self._stream, one)
-                self._stream = None
+            if self._head is None and one.keyframe and self._make_head is not None:
+                self._head = self._make_head(one)
+                # It may hold on to the source.
+                self._make_head = None
             if self._head is None or not (self._packets or one.keyframe):
                 return
             self._packets.append(one)
@@ -138,15 +146,26 @@ class PacketKeeper:
         self._seconds, self._most_bytes = seconds, most_bytes
         self._ring: PacketRing | None = None
 
-    def begin(self, stream: VideoStream) -> None:
-        """A new connection: what came before is forgotten."""
-        self._ring = PacketRing(stream, seconds=self._seconds, most_bytes=self._most_bytes)
+    def begin(self, head: Head) -> None:
+        """A new connection: what came before is forgotten.
+
+        Args:
+            head: as for `PacketRing`.
+        """
+        self._ring = PacketRing(head, seconds=self._seconds, most_bytes=self._most_bytes)
 
     def push(self, packet: av.Packet[Any]) -> None:
         """Add a packet; a codec that cannot be kept is not kept, and the stream goes on."""
+        self._into_ring(lambda ring: ring.push(packet))
+
+    def add(self, one: CompressedPacket) -> None:
+        """As `push`."""
+        self._into_ring(lambda ring: ring.add(one))
+
+    def _into_ring(self, put: Callable[[PacketRing], None]) -> None:
         if self._ring is not None:
             try:
-                self._ring.push(packet)
+                put(self._ring)
             except (av.FFmpegError, ValueError):
                 self._ring = None
 
@@ -169,7 +188,7 @@ def packet_of(one: CompressedPacket) -> av.Packet[Any]:
     return packet
 
 
-def _head(stream: VideoStream, keyframe: CompressedPacket) -> bytes:
+def stream_head(stream: VideoStream, keyframe: CompressedPacket) -> bytes:
     """A tiny file that carries the codec's parameters: header and one keyframe.
 
     A source may tell its parameters beside the pictures (files, RTSP) or within them (WebRTC): whoever opens this

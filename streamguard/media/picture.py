@@ -9,40 +9,45 @@ import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
-from streamguard.types import Picture, UInt8Array
+from streamguard.types import Float64Array, Picture, UInt8Array
 
 Matrix = Literal["bt601", "bt709"]
 
 # ITU-T H.273 code points of the matrix: 1 BT.709; 4-6 the BT.601 family; 7 SMPTE 240M; 9, 10 BT.2020.
 _H273_MATRIX: dict[int, Matrix] = {1: "bt709", 4: "bt601", 5: "bt601", 6: "bt601"}
-_H273_CONVERTED = {7: Colorspace.SMPTE240M, 9: Colorspace.BT2020, 10: Colorspace.BT2020}
+_H273_CONVERTED = {7: Colorspace.SMPTE240M}
+_BT2020 = (9, 10)
 _H273_TAG: dict[Matrix, int] = {"bt601": 6, "bt709": 1}
 _SWS: dict[Matrix, Colorspace] = {"bt601": Colorspace.ITU601, "bt709": Colorspace.ITU709}
 _LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {"bt601": (0.299, 0.114), "bt709": (0.2126, 0.0722)}
 """Weights of red and of blue in luma."""
+_BT2020_WEIGHTS = (0.2627, 0.0593)
 
 
 def picture_of(frame: av.VideoFrame) -> Picture:
     """The upright picture of a decoded frame.
 
     Planes of an 8-bit 4:2:0 frame are views of its memory (which lives as long as they do); every other pixel
-    format and colour matrix is converted. A display matrix (rotations by 90 degrees, mirrors) is applied.
+    format and colour matrix is converted; YUV of more bits or less shared chroma, and BT.2020, without a detour by
+    RGB. A display matrix (rotations by 90 degrees, mirrors) is applied.
 
     Raises:
         av.FFmpegError: libswscale knows no conversion from the frame's pixel format.
     """
-    matrix = _H273_MATRIX.get(frame.colorspace)
+    matrix, wide = _H273_MATRIX.get(frame.colorspace), frame.colorspace in _BT2020
     source = _H273_CONVERTED.get(frame.colorspace)
     full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     if matrix is None:
-        matrix = "bt709" if source is not None or frame.height >= 720 else "bt601"
-    turned = _display_matrix(frame)
+        matrix = "bt709" if wide or source is not None or frame.height >= 720 else "bt601"
+    turned, is_rgb = _display_matrix(frame), frame.format.is_rgb
     if frame.format.name not in ("yuv420p", "yuvj420p") or source is not None:
         frame, full_range = _to_yuv420p(frame, source or _SWS[matrix], matrix, full_range)
     y, u, v = (
         _turn(_view(plane, (frame.width + shift) >> shift, (frame.height + shift) >> shift), turned)
         for plane, shift in zip(frame.planes, (0, 1, 1), strict=True)
     )
+    if wide and not is_rgb:
+        y, u, v = _from_bt2020(y, u, v, full_range)
     return Picture(y, u, v, matrix=matrix, full_range=full_range)
 
 
@@ -112,6 +117,27 @@ def _to_yuv420p(
         threads=1,
     )
     return converted, into == ColorRange.JPEG
+
+
+def _from_bt2020(
+    y: UInt8Array, u: UInt8Array, v: UInt8Array, full_range: bool
+) -> tuple[UInt8Array, UInt8Array, UInt8Array]:
+    """The same colours by the matrix of BT.709: grey stays grey, so chroma alone tells what luma gains."""
+    old, new = (_to_luma(*weights) for weights in (_BT2020_WEIGHTS, _LUMA_WEIGHTS["bt709"]))
+    step = new @ np.linalg.inv(old)
+    luma_scale = 1.0 if full_range else 219 / 224
+    # Chroma counts from 128; luma's gain is carried with the same bias, as bytes know no sign.
+    gains = np.vstack((step[0, 1:] * luma_scale, step[1:, 1:]))
+    moved = cv2.transform(cv2.merge((u, v)), np.column_stack((gains, 128 - 128 * gains.sum(axis=1))))
+    gain, cb, cr = (np.asarray(plane, np.uint8) for plane in cv2.split(moved))
+    whole = cv2.resize(gain, (y.shape[1], y.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.addWeighted(y, 1.0, whole, 1.0, -128.0), np.uint8), cb, cr
+
+
+def _to_luma(red: float, blue: float) -> Float64Array:
+    """R, G, B in 0..1 to Y in 0..1, Cb and Cr in -0.5..0.5: float64 [3, 3]."""
+    luma = np.array([red, 1 - red - blue, blue])
+    return np.stack((luma, (np.eye(3)[2] - luma) / (2 * (1 - blue)), (np.eye(3)[0] - luma) / (2 * (1 - red))))
 
 
 def _rows(plane: Any) -> UInt8Array:

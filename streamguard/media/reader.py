@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -13,6 +14,7 @@ from streamguard.channel import Bounded, ChannelClosed, Latest
 from streamguard.media.address import SourceOptions
 from streamguard.media.interrupt import Interrupt
 from streamguard.media.packet_ring import PacketKeeper
+from streamguard.media.sound import SoundListener
 from streamguard.media.source import VideoSource, open_source
 from streamguard.types import Frame
 
@@ -32,6 +34,7 @@ class FrameReader:
             reads a live source without drops, which holds up its sender when the reader is slow.
         capacity: frames decoded ahead of the reader when nothing may be dropped.
         keeper: gets the compressed packets.
+        sound: gets the compressed packets of the sound.
     """
 
     def __init__(
@@ -44,7 +47,9 @@ class FrameReader:
         live: bool | None = None,
         capacity: int = 4,
         keeper: PacketKeeper | None = None,
+        sound: SoundListener | None = None,
     ) -> None:
+        self._sound = partial(sound, epoch) if sound is not None else None
         self._stream, self._epoch, self._url, self._options = stream, epoch, url, options
         self._live, self._capacity, self._keeper = live, capacity, keeper
         self._interrupt = Interrupt()
@@ -131,9 +136,11 @@ class FrameReader:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         began = time.thread_time()
         try:
-            with open_source(self._url, self._options, interrupt=self._interrupt, keeper=self._keeper) as source:
+            with open_source(
+                self._url, self._options, interrupt=self._interrupt, keeper=self._keeper, sound=self._sound
+            ) as source:
                 live = source.live if self._live is None else self._live
-                paced = live and not source.live
+                paced = live and not source.paced
                 channel = Latest[Frame]() if live else Bounded[Frame](self._capacity)
                 self._source, self._channel = source, channel
                 self._call(loop, self._opened)

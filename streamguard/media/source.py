@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast
+from typing import Any, Self
 
 import av
 import av.container
-import av.error
 import av.video.stream
 
 from streamguard.errors import (
@@ -20,23 +20,22 @@ from streamguard.errors import (
     EmptyMedia,
     SourceEnded,
     SourceTimeout,
-    StreamguardError,
     UnsupportedMedia,
 )
 from streamguard.media.address import Address, SourceOptions, parse_address
-from streamguard.media.failures import open_failure, read_failure
+from streamguard.media.decoder import FrameDecoder
+from streamguard.media.failures import open_failure
 from streamguard.media.interrupt import Interrupt
-from streamguard.media.keyframes import KeyframeJoiner
-from streamguard.media.packet_ring import PacketKeeper
+from streamguard.media.packet_reader import PacketReader
+from streamguard.media.packet_ring import PacketKeeper, stream_head
 from streamguard.media.picture import picture_of
 from streamguard.media.probe import check_size, cut_short, is_live, video_stream
+from streamguard.media.sound import SoundPacket, SoundTap
 from streamguard.media.timestamps import TimestampRepair
 from streamguard.types import Picture
 
 av.logging.set_level(None)
 
-_BAD_READS = 100
-"""Unreadable stretches in a row after which a source is given up."""
 _ONE_THREAD_PIXELS = 1920 * 1088
 """Up to here one thread decodes faster than real time, and many streams share the processor better so."""
 
@@ -64,22 +63,24 @@ def open_source(
     *,
     interrupt: Interrupt | None = None,
     keeper: PacketKeeper | None = None,
+    sound: Callable[[SoundPacket], None] | None = None,
 ) -> VideoSource:
     """Open a source and read its header. Blocks for `options.open_timeout` seconds at the most.
 
     Args:
         url: a path, `file://`, http(s) (files, HLS), rtsp(s), rtmp(s), udp, rtp or tcp URL, `/dev/videoN`,
-            `camera:N`.
+            `camera:N`, or `loop:` and a path: the file over and over, as one stream without an end.
         options: how to open it.
         interrupt: another thread's means to break off opening and reading.
         keeper: gets the compressed packets of the video.
+        sound: gets the compressed packets of the sound, where there is any, while the source is iterated.
 
     Raises:
         SourceError: it cannot be reached (see the subclasses).
         MediaError: it was reached but is no usable video (see the subclasses).
     """
     options = options or SourceOptions()
-    return VideoSource(parse_address(str(url), options), options, interrupt or Interrupt(), keeper)
+    return VideoSource(parse_address(str(url), options), options, interrupt or Interrupt(), keeper, sound)
 
 
 class VideoSource:
@@ -87,7 +88,8 @@ class VideoSource:
 
     Attributes:
         url: as it was given; use `redact` before showing it.
-        live: whether it runs in real time: RTSP and its kin, cameras, HLS without an end.
+        live: whether it runs in real time: RTSP and its kin, cameras, HLS without an end, `loop:`.
+        paced: whether pictures come no faster than in real time by themselves; a file's do not.
         width, height: of the upright pictures once the first is decoded; of the coded ones before.
         average_rate: frames per second, None where the source does not tell.
         duration: in seconds; None when live or unknown.
@@ -96,35 +98,28 @@ class VideoSource:
         decode_errors: packets and pictures skipped because they were damaged.
 
     Iterating raises:
-        SourceTimeout, SourceEnded: a live source froze or ended; an http file broke off.
+        SourceTimeout, SourceEnded: a live source froze, ended or changed its codec; an http file broke off.
         CorruptMedia: the file ended well before its promised end, or no picture could be decoded.
         EmptyMedia: there is not one picture.
         UnsupportedMedia: a picture's size or pixel format cannot be judged.
     """
 
     def __init__(
-        self, address: Address, options: SourceOptions, interrupt: Interrupt, keeper: PacketKeeper | None = None
+        self,
+        address: Address,
+        options: SourceOptions,
+        interrupt: Interrupt,
+        keeper: PacketKeeper | None = None,
+        sound: Callable[[SoundPacket], None] | None = None,
     ) -> None:
         self.url = address.shown
-        self.decode_errors = 0
-        self._address, self._options, self._interrupt, self._keeper = address, options, interrupt, keeper
+        self._address, self._options, self._interrupt = address, options, interrupt
+        self._keeper, self._tell = keeper, sound
         # Held while libav works: it must not be closed under a call.
         self._lock = threading.Lock()
-        self._container = self._open()
-        try:
-            self._stream = video_stream(self._container, self.url)
-            self._describe()
-        except BaseException:
-            self._container.close()
-            raise
-        if keeper is not None:
-            keeper.begin(self._stream)
-        self._packets = self._demux()
-        self._silent_since = self._blind_since = time.monotonic()
-        self._bad_reads = self._read = self._decoded = 0
-        self._reached = 0.0
-        self._broken: StreamguardError | None = None
-        self._drained = False
+        self._earlier_errors = self._decoded = 0
+        self._begin()
+        self._repair = TimestampRepair(self.average_rate)
 
     def __enter__(self) -> Self:
         return self
@@ -138,12 +133,15 @@ class VideoSource:
         """Release the source, from any thread: a blocked read ends, and with it the iteration, without an error."""
         self._interrupt.set()
         with self._lock:
-            # Ends PyAV's time-out, which would otherwise be judged by a clock that leapt.
             self._packets.close()
             self._container.close()
 
+    @property
+    def decode_errors(self) -> int:
+        """Packets and pictures skipped because they were damaged."""
+        return self._earlier_errors + self._packets.errors + self._decoder.errors
+
     def __iter__(self) -> Iterator[DecodedFrame]:
-        repair = TimestampRepair(self.average_rate)
         while True:
             with self._lock:
                 if self._interrupt.is_set:
@@ -151,15 +149,51 @@ class VideoSource:
                 frames = self._step()
             for frame in frames or ():
                 picture = self._picture(frame)
-                moment = repair.repair(frame.pts, frame.time_base)
+                moment = self._repair.repair(frame.pts, frame.time_base)
+                if self._sound is not None:
+                    self._sound.shown(self._repair.offset)
                 self._decoded += 1
                 yield DecodedFrame(self._decoded - 1, moment, picture, bool(frame.key_frame))
             if frames:
                 self._silent_since = self._blind_since = time.monotonic()
-            if frames is None:
-                if not self._interrupt.is_set:
-                    self._finish()
+            if frames is None and not self._again():
                 return
+
+    def _again(self) -> bool:
+        """At the end: whether it begins anew. Raises what the end means."""
+        if self._interrupt.is_set:
+            return False
+        if self._address.looped and self._packets.broken is None and self._decoder.decoded:
+            with self._lock:
+                self._packets.close()
+                self._container.close()
+                self._earlier_errors = self.decode_errors
+                # It may have been taken away meanwhile.
+                self._address = parse_address(self.url, self._options)
+                self._begin()
+            self._repair.restart()
+            return True
+        self._finish()
+        return False
+
+    def _begin(self) -> None:
+        self._container = self._open()
+        try:
+            self._stream = video_stream(self._container, self.url)
+            self._describe()
+            self._sound = self._sound_tap()
+        except BaseException:
+            self._container.close()
+            raise
+        if self._keeper is not None:
+            self._keeper.begin(partial(stream_head, self._stream))
+        self._packets = PacketReader(
+            self._container, self._address, self._interrupt, self._options.read_timeout, live=self.live
+        )
+        self._silent_since = self._blind_since = time.monotonic()
+        self._read = 0
+        self._reached = 0.0
+        self._drained = False
 
     def _open(self) -> av.container.InputContainer:
         options, address = self._options, self._address
@@ -187,12 +221,13 @@ class VideoSource:
             stream.thread_count = 1
         rate = stream.average_rate or stream.guessed_rate
         self.average_rate = float(rate) if rate and 0.1 <= rate <= 300 else None
-        self.live = is_live(container, self._address.kind)
+        self.paced = is_live(container, self._address.kind)
+        self.live = self.paced or self._address.looped
         self.codec = stream.codec_context.name
         self.duration, self.frame_count = None, None
         self._start = (container.start_time or 0) / av.time_base
         over_rtp = container.format.name in ("rtsp", "rtp", "sdp")
-        self._joiner = KeyframeJoiner(stream) if over_rtp and self.codec == "h264" else None
+        self._decoder = FrameDecoder(stream, joined=over_rtp and self.codec == "h264")
         if not self.live:
             if container.duration:
                 self.duration = container.duration / av.time_base
@@ -203,20 +238,22 @@ class VideoSource:
 
     def _step(self) -> list[av.VideoFrame] | None:
         """The pictures of one packet (often one, or none); None at the end."""
-        packet = None if self._broken is not None else self._next_packet()
+        packet = self._packets.next()
         if packet is None:
-            return None if self._broken is None else self._remainder()
+            return None if self._packets.broken is None else self._remainder()
         if packet.pts is not None and packet.time_base is not None:
             end = packet.pts + (packet.duration or 0)
             self._reached = max(self._reached, float(end * packet.time_base) - self._start)
         now = time.monotonic()
         if packet.stream is not self._stream and packet.stream_index != self._stream.index:
+            if self._sound is not None and packet.stream_index == self._sound.index:
+                self._sound.push(packet)
             self._check_silence(now)
             return []
         self._silent_since = now
         if packet.size:
             self._read += 1
-        whole = [packet] if self._joiner is None else self._joiner.push(packet)
+        whole = self._decoder.whole(packet)
         if self._keeper is not None:
             for each in whole:
                 self._keeper.push(each)
@@ -227,55 +264,31 @@ class VideoSource:
 
     def _decode(self, packet: Any) -> list[av.VideoFrame]:
         try:
-            frames: list[av.VideoFrame] = packet.decode()
-        except EOFError:
-            return []
+            frames = self._decoder.decode(packet)
         except av.FFmpegError:
-            self.decode_errors += 1
-            return []
-        intact = [frame for frame in frames if not frame.is_corrupt]
-        self.decode_errors += len(frames) - len(intact)
-        return intact
+            frames = None
+        if frames is None:
+            remedy = "Have it sent progressive, or as yuv420p"
+            raise UnsupportedMedia(self.url, "its interlaced pictures cannot be made whole", remedy)
+        if self._decoder.lost:
+            if self.live:
+                raise SourceEnded(self.url, f"what comes is no {self.codec} any more", "Wait: it is opened again")
+            raise UnsupportedMedia(self.url, "its codec changes on the way", "Convert it to H.264 throughout")
+        return frames
 
     def _remainder(self) -> list[av.VideoFrame] | None:
         """What the decoder still holds when reading failed, once; then None."""
         if self._drained:
             return None
         self._drained = True
-        try:
-            return self._stream.codec_context.decode(None)
-        except (av.FFmpegError, EOFError):
-            return []
+        return self._decoder.finish()
 
-    def _next_packet(self) -> Any:
-        began = time.monotonic()
-        while not self._interrupt.is_set:
-            try:
-                with self._interrupt:
-                    packet = next(self._packets, None)
-                self._bad_reads = 0
-                return packet
-            except (av.FFmpegError, OSError) as error:
-                foreign = error
-            if self._stopped():
-                break
-            timed_out = time.monotonic() - began >= 0.95 * self._options.read_timeout
-            damaged = isinstance(foreign, (av.error.InvalidDataError, BlockingIOError)) and not timed_out
-            if not damaged or self._bad_reads >= _BAD_READS:
-                self._broken = read_failure(self._address, foreign, live=self.live, timed_out=timed_out)
-                break
-            self._bad_reads += 1
-            self.decode_errors += isinstance(foreign, av.error.InvalidDataError)
-            # An error ends PyAV's generator, not the container.
-            self._packets = self._demux()
-        return None
-
-    def _demux(self) -> Generator[Any, None, None]:
-        # PyAV calls it an iterator, but it is a generator, and has to be closed like one.
-        return cast("Generator[Any, None, None]", self._container.demux())
-
-    def _stopped(self) -> bool:
-        return self._interrupt.is_set
+    def _sound_tap(self) -> SoundTap | None:
+        tell, tracks = self._tell, [one for one in self._container.streams.audio if one.codec_context is not None]
+        if tell is None or not tracks:
+            return None
+        best: Any = self._container.streams.best("audio")
+        return SoundTap(best if best in tracks else tracks[0], tell)
 
     def _check_silence(self, now: float) -> None:
         limit = self._options.read_timeout
@@ -297,11 +310,11 @@ class VideoSource:
 
     def _finish(self) -> None:
         """Judge the end of the stream: nothing is raised for a file that came whole."""
-        if self._broken is not None:
-            raise self._broken
+        if self._packets.broken is not None:
+            raise self._packets.broken
         if self.live:
             raise SourceEnded(self.url, "the stream ended", "Check the source")
-        if self._decoded == 0:
+        if self._decoder.decoded == 0:
             if self._read == 0:
                 raise EmptyMedia(self.url, "it holds no pictures", "Record or copy it again")
             raise CorruptMedia(self.url, "not one picture could be decoded", "Check or copy it again")

@@ -15,6 +15,7 @@ from streamguard.errors import StreamguardError
 from streamguard.media.address import SourceOptions
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.reader import FrameReader
+from streamguard.media.sound import SoundListener
 from streamguard.types import Frame
 
 
@@ -114,6 +115,7 @@ class SourceSupervisor:
         backoff: how long to wait between attempts.
         wait_for_source: keep trying when the first connection fails for a reason that may pass.
         keeper: gets the compressed packets of each connection.
+        sound: gets the compressed packets of each connection's sound.
         clock, sleep: time in seconds, and waiting for it.
 
     Iterating raises:
@@ -131,12 +133,13 @@ class SourceSupervisor:
         backoff: Backoff | None = None,
         wait_for_source: bool = False,
         keeper: PacketKeeper | None = None,
+        sound: SoundListener | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._stream, self._url, self._options, self._live = stream, url, options, live
         self._backoff, self._wait_for_source = backoff or Backoff(), wait_for_source
-        self._clock, self._sleep, self._keeper = clock, sleep, keeper
+        self._clock, self._sleep, self._keeper, self._sound = clock, sleep, keeper, sound
         self._epoch = 0
         self._reader: FrameReader | None = None
         self._dropped = self._decode_errors = 0
@@ -192,7 +195,13 @@ class SourceSupervisor:
             self._epoch = ups
             began: float | None = None
             reader = FrameReader(
-                self._stream, self._epoch, self._url, self._options, live=self._live, keeper=self._keeper
+                self._stream,
+                self._epoch,
+                self._url,
+                self._options,
+                live=self._live,
+                keeper=self._keeper,
+                sound=self._sound,
             )
             self._reader = reader
             try:

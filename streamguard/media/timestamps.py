@@ -32,6 +32,15 @@ class TimestampRepair:
         # Exact, so that a step is judged by the source's own arithmetic.
         self._last: Fraction | None = None
 
+    @property
+    def offset(self) -> Fraction | None:
+        """The newest timestamp in seconds less its media time; None before there was one."""
+        return self._offset
+
+    def restart(self) -> None:
+        """The next timestamp has nothing to do with those before: time runs on from there by one frame interval."""
+        self._offset = self._last_pts = None
+
     def repair(self, pts: int | None, time_base: Fraction | None) -> float:
         """The media time in seconds of the next frame in presentation order.
 

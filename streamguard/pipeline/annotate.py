@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from streamguard.overlay import OverlayItem, banner, follow, paint
+from streamguard.overlay import OverlayItem, OverlayStyle, banner, banner_height, follow, paint
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Box, Face, Frame, Picture
 
@@ -23,8 +23,7 @@ def annotated(report: FrameReport, threshold: float, *, title: bool = True) -> P
         threshold: the model's pixel threshold, for the contour, 0..1.
         title: a strip with the stream's verdict at the top.
     """
-    picture = paint(report.frame.image, overlay_items(report, threshold))
-    return _titled(picture, report, report.frame.time) if title else picture
+    return _painted(report.frame.image, overlay_items(report, threshold), report, report.frame.time, title=title)
 
 
 def overlay_items(report: FrameReport, threshold: float) -> list[OverlayItem]:
@@ -88,12 +87,14 @@ class LivePainter:
             dx, dy = (speed * min(max(age, -_FAR), _FAR) for speed in motion.get(item.face.track, (0.0, 0.0)))
             face = _shifted(item.face, dx, dy)
             items.append(replace(item, face=face, mask=follow(item.mask, face) if item.mask else None))
-        picture = paint(frame.image, items)
-        return _titled(picture, report, frame.time) if self._title else picture
+        return _painted(frame.image, items, report, frame.time, title=self._title)
 
 
-def _titled(picture: Picture, report: FrameReport, time: float) -> Picture:
-    return banner(picture, f"{report.state.state.value}  {time:6.2f} s", report.state.state)
+def _painted(picture: Picture, items: list[OverlayItem], report: FrameReport, time: float, *, title: bool) -> Picture:
+    if not title:
+        return paint(picture, items)
+    marked = paint(picture, items, OverlayStyle(keep_top=banner_height(picture)))
+    return banner(marked, f"{report.state.state.value}  {time:6.2f} s", report.state.state)
 
 
 def _speed(old: Box, new: Box, step: float, before: tuple[float, float] | None) -> tuple[float, float]:

@@ -6,15 +6,17 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from streamguard.errors import ModelError, redact
 from streamguard.faces import FaceFinder, Gate
-from streamguard.inference import Batcher, Engine, select
-from streamguard.media import SourceItem, SourceOptions, SourceSupervisor
+from streamguard.inference import Batcher, Engine, EngineCache, select
+from streamguard.media import SoundListener, SourceItem, SourceOptions, SourceSupervisor
 from streamguard.models import DEFAULT_MODEL, LoadedModel, ModelSpec, load
 from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, source_plugin
+from streamguard.pipeline.sampling import Favoured, Thinned
 from streamguard.pipeline.stream import FrameReport, Names, StreamPipeline
 from streamguard.types import Event
 from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
@@ -33,6 +35,8 @@ class WatchOptions:
         in_flight: frames between decoding and report.
         wait_for_source: keep trying when the source is not there at first.
         detector: the face detector, built in or of a plugin (entry points `streamguard.detectors`).
+        judged_per_second: no more frames are judged in a second of media; None for all there is time for.
+        priority: while the engine is busy, a stream of 2 gets twice the share of one of 1.
     """
 
     source: SourceOptions = SourceOptions()
@@ -41,6 +45,8 @@ class WatchOptions:
     in_flight: int = 2
     wait_for_source: bool = False
     detector: str = DEFAULT_DETECTOR
+    judged_per_second: float | None = None
+    priority: int = 1
 
 
 class Guard:
@@ -80,8 +86,15 @@ class Guard:
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")
 
     @classmethod
-    def open(cls, model: str = DEFAULT_MODEL, engine: str | None = None) -> Self:
+    def open(
+        cls, model: str = DEFAULT_MODEL, engine: str | None = None, *, threads: int = 2, cache: Path | None = None
+    ) -> Self:
         """A guard for the named model on the best engine here, or the named one.
+
+        Args:
+            model, engine: their names.
+            threads: as for the class.
+            cache: folder of compiled engines; default: beside the weights, else in the user's cache folder.
 
         Raises:
             UnknownModel, CorruptWeights, ConfigError: the model cannot be loaded.
@@ -91,8 +104,8 @@ class Guard:
         loaded = load(model)
         # An engine takes minutes to compile on some machines.
         check_input(loaded.spec)
-        selected = select(loaded, engine)
-        return cls(loaded, selected.engine, label=selected.manifest.label)
+        selected = select(loaded, engine, cache=EngineCache(cache) if cache else None)
+        return cls(loaded, selected.engine, threads=threads, label=selected.manifest.label)
 
     @property
     def batcher(self) -> Batcher:
@@ -121,9 +134,9 @@ class Guard:
         finder = FaceFinder(make_detector(options.detector), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
         return StreamPipeline(
             Names(name, self.model_label, self.engine_label),
-            items,
+            Thinned(items, options.judged_per_second) if options.judged_per_second else items,
             finder,
-            self._batcher,
+            Favoured(self._batcher, options.priority) if options.priority > 1 else self._batcher,
             self.rule,
             StreamVote(options.vote),
             self._executor,
@@ -131,15 +144,22 @@ class Guard:
         )
 
     async def watch(
-        self, url: str, *, name: str = "", live: bool | None = None, options: WatchOptions = WatchOptions()
+        self,
+        url: str,
+        *,
+        name: str = "",
+        live: bool | None = None,
+        options: WatchOptions = WatchOptions(),
+        sound: SoundListener | None = None,
     ) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events of a stream or file, until it ends or the iterator is closed.
 
         Args:
-            url: a file, `camera:0`, or an http(s), rtsp(s), rtmp(s) or HLS URL.
+            url: a file, `camera:0`, or an http(s), rtsp(s), rtmp(s) or HLS URL; `loop:` and a file plays it for ever.
             name: the stream's name in events; default: the URL without its password.
             live: True plays a file at its own rate, newest frame only; None: as the source is.
             options: how it is judged.
+            sound: gets the source's compressed sound, as `Restream.sound`; the source of a plugin has none.
 
         Raises:
             SourceError, MediaError: it cannot be opened, or a file proves damaged (after all reports before that).
@@ -155,7 +175,7 @@ class Guard:
                     yield item
             return
         async with (
-            SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting) as source,
+            SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting, sound=sound) as source,
             aclosing(self.pipeline(source, name, options).run()) as items,
         ):
             async for item in items:

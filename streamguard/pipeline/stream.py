@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
@@ -121,6 +122,11 @@ class StreamPipeline:
         """Frames reported."""
         return self.counts.judged
 
+    @property
+    def detect_every(self) -> int:
+        """The face detector runs on every so many frames now."""
+        return self._finder.detect_every
+
     async def run(self) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events until the source ends.
 
@@ -157,10 +163,11 @@ class StreamPipeline:
                     await _cancelled(left.masks)
 
     async def _produce(self) -> None:
+        live = False
         try:
             async for item in self._items:
                 if isinstance(item, Frame):
-                    found = await self._off_loop(self._finder.find, item)
+                    found = await self._off_loop(functools.partial(self._finder.find, item, live=live))
                     masks = None
                     if found.crops:
                         masks = asyncio.create_task(self._judge.submit(self._names.stream, found.crops))
@@ -172,6 +179,7 @@ class StreamPipeline:
                             await _cancelled(masks)
                         raise
                 else:
+                    live = item.live if isinstance(item, Up) else live
                     await self._queue.put(item)
         finally:
             # The consumer may be gone; it empties the queue itself then.

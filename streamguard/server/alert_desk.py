@@ -20,7 +20,7 @@ from streamguard.alerts import Alerts, TargetPolicy, key_of
 from streamguard.alerts.evidence import EvidenceStore, LinkSigner, ManifestSigner
 from streamguard.alerts.finishing import finished
 from streamguard.alerts.keys import derived
-from streamguard.config import AlertSettings, EvidenceSettings, ServerSettings
+from streamguard.config import AlertSettings, Config, EvidenceSettings
 from streamguard.errors import ConfigError, StreamguardError
 from streamguard.pipeline.guard import Guard
 from streamguard.server.alert_feed import AlertFeed
@@ -45,7 +45,7 @@ class AlertDesk:
 
     def feed(self, stream: str) -> AlertFeed:
         """The way of a stream's events into the outbox."""
-        return AlertFeed(stream, self.alerts.submit, self.evidence)
+        return AlertFeed(stream, self.alerts, self.evidence)
 
     async def tidy(self, keep: float) -> None:
         """Remove events and finished deliveries older than `keep` seconds, and evidence that is due."""
@@ -57,7 +57,7 @@ class AlertDesk:
 
 
 @asynccontextmanager
-async def alert_desk(settings: ServerSettings, guard: Guard, url: str) -> AsyncIterator[AlertDesk]:
+async def alert_desk(settings: Config, guard: Guard, url: str) -> AsyncIterator[AlertDesk]:
     """Alerts for as long as the context lasts; at its end what was submitted is committed.
 
     Args:
@@ -73,15 +73,16 @@ async def alert_desk(settings: ServerSettings, guard: Guard, url: str) -> AsyncI
     await asyncio.to_thread(_make, folder)
     key_file = wanted.key_file or folder / "alerts.key"
     database = wanted.database.get_secret_value() if wanted.database else f"sqlite:///{folder / 'alerts.db'}"
-    base = settings.public_url or url
-    own = await asyncio.to_thread(own_addresses, url, base, settings.allowed_hosts)
+    base = settings.server.public_url or url
+    own = await asyncio.to_thread(own_addresses, url, base, settings.server.allowed_hosts)
     targets = TargetPolicy(tuple(wanted.allow_networks), wanted.allow_http, own)
     async with contextlib.AsyncExitStack() as stack:
         alerts = await stack.enter_async_context(Alerts.open(database, key_file, targets=targets, tls=_trust(wanted)))
         evidence = None
         if settings.evidence.enabled:
             key = await asyncio.to_thread(key_of, key_file)
-            evidence = _evidence(settings.evidence, folder / "evidence", key, base, _digest(settings), guard)
+            kept = settings.evidence.folder or folder / "evidence"
+            evidence = _evidence(settings.evidence, kept, key, base, _digest(settings), guard)
             stack.push_async_callback(evidence.aclose)
         desk = AlertDesk(alerts, evidence)
         tidying = asyncio.create_task(_tidy(desk, wanted.keep_days * DAY), name="alert retention")
@@ -137,9 +138,9 @@ def _evidence(
     return EvidenceKeeper(store, signer.public_key, config, guard.spec.threshold)
 
 
-def _digest(settings: ServerSettings) -> str:
+def _digest(settings: Config) -> str:
     """The configuration's hash; without what is secret, so that nobody can guess it from there."""
-    open_part = settings.model_dump_json(exclude={"tokens", "streams", "ice_servers"})
+    open_part = settings.model_dump_json(exclude={"server": {"tokens", "ice_servers"}, "streams": True, "rules": True})
     return hashlib.sha256(open_part.encode()).hexdigest()
 
 

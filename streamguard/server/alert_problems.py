@@ -24,11 +24,13 @@ _PROBLEMS: tuple[tuple[type[StreamguardError], int, str], ...] = (
     (ForbiddenTarget, 403, "target-refused"),
     (SubscriptionError, 422, "bad-webhook"),
     (OutboxError, 503, "outbox"),
-    (EvidenceGone, 404, "not-found"),
+    (EvidenceGone, 410, "gone"),
     (EvidenceError, 403, "link-refused"),
     (OutputError, 503, "storage"),
 )
 """Which error is told how; the first that fits."""
+# A cache may keep a 410 by itself (RFC 9110, 15.5.11), and its address is a key.
+_HEADERS = {503: {"Retry-After": "5"}, 410: {"Cache-Control": "no-store"}}
 
 
 def desk_of(hub: Hub) -> AlertDesk:
@@ -55,10 +57,8 @@ async def told() -> AsyncIterator[None]:
     except StreamguardError as error:
         for kind, status, name in _PROBLEMS:
             if isinstance(error, kind):
-                headers = {"Retry-After": "5"} if status == 503 else {}
-                raise Problem(
-                    status, name, f"{error.thing}: {error.cause}.", _sentence(error.remedy), headers
-                ) from error
+                detail = f"{error.thing}: {error.cause}."
+                raise Problem(status, name, detail, _sentence(error.remedy), _HEADERS.get(status)) from error
         raise
 
 

@@ -96,7 +96,7 @@ class Api:
                 "Verdicts, alerts and states as they come.",
                 "own",
                 self.follow,
-                (Answer(200, "Events `verdict`, `alert` and `state`, without end.", EVENT_STREAM),),
+                (Answer(200, "Events `verdict`, `alert`, `state` and `erased`, without end.", EVENT_STREAM),),
                 (404,),
                 headers={"Last-Event-ID": "The last alert that was received."},
                 token_in_query=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from urllib.parse import urlsplit
 
@@ -14,20 +14,22 @@ from aiohttp import web
 from aiortc import RTCIceServer
 
 from streamguard import __version__
-from streamguard.config import IceServerSettings, ServerSettings
+from streamguard.config import Config, IceServerSettings, ServerSettings
 from streamguard.errors import ConfigError, OutputError
-from streamguard.media import SourceOptions
 from streamguard.pipeline.guard import Guard
 from streamguard.server.alert_desk import alert_desk
 from streamguard.server.api import V1, Api
 from streamguard.server.auth import Tokens
+from streamguard.server.config_api import ConfigApi
+from streamguard.server.configured import Configured
 from streamguard.server.event_log import EventLog
 from streamguard.server.evidence_api import EvidenceApi
+from streamguard.server.guards import Guards
 from streamguard.server.hub import Hub
 from streamguard.server.metrics import Metrics
 from streamguard.server.openapi import openapi
 from streamguard.server.operations import Operation, bind
-from streamguard.server.pulled import Pulled
+from streamguard.server.reload import ReloadDocument, Reloader
 from streamguard.server.rtc import RtcEndpoints
 from streamguard.server.sessions import SessionBook
 from streamguard.server.sinks import SinkRunner, make_sinks
@@ -47,10 +49,10 @@ class Server:
         url: where it listens.
     """
 
-    def __init__(self, settings: ServerSettings, guard: Guard) -> None:
-        self._settings = settings
+    def __init__(self, config: Config, guard: Guard, reread: Callable[[], Config] | None = None) -> None:
+        self._config, settings = config, config.server
         self.events = EventLog(settings.event_capacity, settings.snapshot_capacity)
-        kept = settings.evidence
+        kept = config.evidence
         clip = (kept.clip_seconds, kept.clip_megabytes * 1024**2) if kept.enabled and kept.clip_seconds else None
         self.hub = Hub(guard, self.events, settings.max_streams, clip=clip)
         self.hub.starting = True
@@ -60,10 +62,13 @@ class Server:
         )
         self.url = ""
         self._sinks: list[SinkRunner] = []
+        self._tokens = Tokens(settings.tokens)
+        self._configured = Configured(self.hub, self._tokens, Guards(guard, config.engine))
+        self._reloader = Reloader(config, reread, self._configured)
 
     def application(self) -> web.Application:
         """The aiohttp application."""
-        settings, tokens = self._settings, Tokens(self._settings.tokens)
+        settings, tokens = self._config.server, self._tokens
         requests: Counter[tuple[str, int]] = Counter()
         policy = SourcePolicy(local=settings.local_sources)
         api = Api(self.hub, self.events, policy, settings.ice_servers)
@@ -75,6 +80,7 @@ class Server:
             *api.operations(),
             *webhooks.operations(),
             *evidence.operations(),
+            *ConfigApi(self._reloader).operations(),
             *site.operations(),
         ]
         app = web.Application(
@@ -102,25 +108,34 @@ class Server:
         Raises:
             ConfigError: a sink is not installed, or cannot be loaded; alerts cannot be kept where they should.
             OutboxError: the database of the alerts cannot be opened.
+            ModelError, EngineError: a stream's detector cannot be opened.
         """
-        if self._settings.alerts.enabled:
-            opening = alert_desk(self._settings, self.hub.guard, self.url)
+        if self._config.alerts.enabled:
+            opening = alert_desk(self._config, self.hub.guard, self.url)
             self.hub.desk = await self._alerts.enter_async_context(opening)
         self.hub.starting = False
-        for name, sink in make_sinks(self._settings.sinks).items():
+        for name, sink in make_sinks(self._config.server.sinks).items():
             runner = SinkRunner(name, sink)
             self._sinks.append(runner)
             self.events.listeners.append(runner.put)
-        for each in self._settings.streams:
-            options = SourceOptions(transport=each.transport)
-            self.hub.pull(each.name, Pulled(each.source, options, each.loop))
+        await self._configured.start(self._config)
+
+    async def reload(self) -> ReloadDocument:
+        """Read the configuration again, and change what is different.
+
+        Raises:
+            StreamguardError: as `Reloader.reload`.
+        """
+        return await self._reloader.reload()
 
     async def drain(self) -> None:
         """Take no more work, and end what there is in good order."""
         self.hub.drain()
         log.info("draining", sessions=self.book.count(), streams=len(self.hub.streams()))
+        await self._reloader.aclose()
         await self.book.aclose()
         await self.hub.aclose()
+        await self._configured.aclose()
         for runner in self._sinks:
             await runner.aclose()
 
@@ -131,19 +146,23 @@ class Server:
 
 
 @asynccontextmanager
-async def serving(settings: ServerSettings, guard: Guard) -> AsyncGenerator[Server, None]:
+async def serving(
+    config: Config, guard: Guard, reread: Callable[[], Config] | None = None
+) -> AsyncGenerator[Server, None]:
     """A server that listens for as long as the context lasts, and then drains.
 
     Args:
-        settings: where and what.
+        config: where and what.
         guard: judges; stays open.
+        reread: reads the configuration again for `Server.reload`; None where there is no file.
 
     Raises:
         ConfigError: the TLS files cannot be used.
         OutputError: the address is taken or is not this machine's.
     """
+    settings = config.server
     context = _tls(settings)
-    server = Server(settings, guard)
+    server = Server(config, guard, reread)
     # Idle connections, and streams of events that have been told to end, are not waited for any longer.
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=2.0, handler_cancellation=True)
     await runner.setup()
@@ -179,14 +198,14 @@ def _public_host(settings: ServerSettings) -> list[str]:
 
 
 def _tls(settings: ServerSettings) -> ssl.SSLContext | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
+    if settings.tls is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(settings.tls_certificate, settings.tls_key)
+        context.load_cert_chain(settings.tls.certificate, settings.tls.key)
     except (OSError, ssl.SSLError) as error:
-        thing = f"{settings.tls_certificate}, {settings.tls_key}"
+        thing = f"{settings.tls.certificate}, {settings.tls.key}"
         cause = f"they cannot be used as certificate and key ({error.strerror or error})"
         raise ConfigError(thing, cause, "give PEM files that belong together") from None
     return context

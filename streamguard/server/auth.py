@@ -47,6 +47,11 @@ class Tokens:
     """
 
     def __init__(self, tokens: Sequence[TokenSettings]) -> None:
+        self._known: list[tuple[bytes, frozenset[Scope]]] = []
+        self.replace(tokens)
+
+    def replace(self, tokens: Sequence[TokenSettings]) -> None:
+        """Let these in from now on; who is connected stays."""
         self._known = [(_digest(each.token.get_secret_value()), each.scopes) for each in tokens]
 
     @property

@@ -111,7 +111,7 @@ class NewStream(Document):
 
 
 class StreamChange(Document):
-    """What is to be different; the stream starts over with it."""
+    """What is to be different; the stream starts over with it, and its viewers stay."""
 
     source: Source | None = None
     transport: Literal["tcp", "udp"] | None = None

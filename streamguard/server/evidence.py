@@ -13,7 +13,7 @@ import structlog
 
 from streamguard.alerts.evidence import EvidenceStore, Swept, picture_files
 from streamguard.errors import MediaError
-from streamguard.media.clip import clip_bytes
+from streamguard.media.clip import clip_bytes, clip_container
 from streamguard.media.packet_ring import CompressedPacket
 from streamguard.pipeline.annotate import annotated
 from streamguard.pipeline.stream import FrameReport
@@ -21,7 +21,6 @@ from streamguard.types import Event
 
 T = TypeVar("T")
 log = structlog.get_logger("streamguard.evidence")
-CLIP = "clip.mp4"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +87,8 @@ class EvidenceKeeper:
         files = picture_files(report.frame.image, annotated(report, self._threshold), crop)
         if material.packets is not None:
             try:
-                files[CLIP] = clip_bytes(*material.packets)
+                head, packets = material.packets
+                files[f"clip.{clip_container(head)}"] = clip_bytes(head, packets)
             except MediaError as error:
                 log.warning("evidence without a clip", stream=event.stream, id=event.id, detail=str(error))
         return files

@@ -13,7 +13,7 @@ from streamguard.server.hub import Hub
 from streamguard.server.operations import Answer, Call, Operation, json_answer
 from streamguard.server.problems import not_found
 
-_TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".json": "application/json"}
+_TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".webm": "video/webm", ".json": "application/json"}
 
 
 class EvidenceApi:
@@ -37,7 +37,7 @@ class EvidenceApi:
                 "nothing",
                 self.file,
                 (Answer(200, "The file.", "application/octet-stream"),),
-                (403, 404, 422, 503),
+                (403, 404, 410, 422, 503),
                 query=docs.EvidenceQuery,
             ),
             Operation(
@@ -88,4 +88,8 @@ class EvidenceApi:
             async with told():
                 count = await keeper.erase(stream)
         self._hub.events.forget_pictures(stream)
+        for each in self._hub.streams():
+            if each.name == stream:
+                for reader in each.readers:
+                    reader.put_erased()
         return json_answer(docs.ErasedDocument(events=count))

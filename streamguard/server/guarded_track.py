@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from aiortc import MediaStreamTrack
+from aiortc.mediastreams import MediaStreamError
 
 from streamguard.channel import ChannelClosed, Latest
 from streamguard.media import SourceItem, TimestampRepair, Up, frame_of
 from streamguard.media.published import checked_picture
-from streamguard.pipeline.annotate import LivePainter
+from streamguard.pipeline.annotate import LivePainter, annotated
 from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.pipeline.stream import FrameReport
-from streamguard.types import Event, Frame
+from streamguard.server.overlay_feed import OVERLAYS, Overlay
+from streamguard.types import Event, Frame, Picture
 
 OnItem = Callable[[FrameReport | Event], None]
 
@@ -25,18 +29,24 @@ OnItem = Callable[[FrameReport | Event], None]
 class GuardedTrack(MediaStreamTrack):
     """Wraps a video track: `pc.addTrack(GuardedTrack(track, guard))`.
 
-    Every picture is passed on as it comes, with the newest masks painted on it; judging never holds it up, it takes
-    the newest picture when it is free. Stopping the track stops judging; the wrapped track is stopped, too.
+    With `live` and `none`, every picture is passed on as it comes, and judging never holds it up: it takes the newest
+    picture when it is free. With `exact`, the judged pictures are passed on, each with its own masks, as late as
+    judging is; those that came meanwhile are left out. Stopping the track stops judging; the wrapped track is stopped,
+    too.
 
     Args:
         track: a track whose `recv` returns decoded video frames.
         guard: judges; must stay open for as long as the track lives.
         on_item: called on the event loop with every report and event; must be quick.
         name: the stream's name in events.
-        overlay: paint masks, boxes and the stream's verdict.
+        overlay: `live` paints the newest masks, boxes and the stream's verdict, moved with their faces; `exact` those
+            of the very picture; `none` paints nothing.
         options: how it is judged.
 
     Receiving raises what the wrapped track raises, and `StreamguardError` where judging ended with one.
+
+    Raises:
+        ValueError: there is no such overlay.
     """
 
     kind = "video"
@@ -48,60 +58,125 @@ class GuardedTrack(MediaStreamTrack):
         on_item: OnItem | None = None,
         *,
         name: str = "track",
-        overlay: bool = True,
+        overlay: Overlay = "live",
         options: WatchOptions = WatchOptions(),
     ) -> None:
         super().__init__()
+        if overlay not in OVERLAYS:
+            raise ValueError(f"overlay is one of {', '.join(OVERLAYS)}, not {overlay!r}")
         self._track, self._guard, self._on_item, self._name = track, guard, on_item, name
-        self._painter = LivePainter(guard.spec.threshold) if overlay else None
-        self._options = options
-        self._frames: Latest[Frame] = Latest()
+        self._overlay, self._options = overlay, options
+        self._painter = LivePainter(guard.spec.threshold)
+        self._frames: Latest[_Received] = Latest()
         self._repair = TimestampRepair()
         self._count = 0
         self._judging: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        # What is being judged; its reports come in the same order. As many as the pipeline holds.
+        self._asked: deque[_Received] = deque()
+        self._judged: Latest[tuple[FrameReport, _Received]] = Latest()
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that a newer one replaced before there was time to judge them or, with `exact`, to send them."""
+        return self._frames.dropped + self._judged.dropped
 
     async def recv(self) -> Any:
         """The next picture, as an `av.VideoFrame` with the times of the one it was made of."""
-        received: Any = await self._track.recv()
-        picture = checked_picture(received, self._name)
-        moment = self._repair.repair(received.pts, received.time_base)
-        frame = Frame(self._name, 0, self._count, moment, time.monotonic(), picture)
-        self._count += 1
-        if self._judging is None:
-            self._judging = asyncio.create_task(self._judge(frame), name=f"judging {self._name}")
-        elif self._judging.done() and not self._judging.cancelled():
+        if self._overlay == "exact":
+            return await self._next_judged()
+        received = await self._receive()
+        if self._judging is not None and self._judging.done() and not self._judging.cancelled():
             self._judging.result()
-        with contextlib.suppress(ChannelClosed):
-            self._frames.put(frame)
-        if self._painter is None:
-            return received
-        painted = await asyncio.to_thread(lambda painter: frame_of(painter.paint(frame)), self._painter)
-        painted.pts, painted.time_base = received.pts, received.time_base
-        return painted
+        if self._overlay == "none":
+            return received.video
+        return await asyncio.to_thread(received.painted, self._painter.paint, received.frame)
 
     def stop(self) -> None:
         """End the track and the one it wraps."""
         super().stop()
         self._frames.close(discard=True)
+        self._judged.close(discard=True)
+        if self._reading is not None:
+            self._reading.cancel()
         self._track.stop()
 
     async def aclose(self) -> None:
         """Stop, and wait until judging has ended: to be called before the guard is closed."""
         self.stop()
-        if self._judging is not None:
-            await asyncio.wait([self._judging])
+        if tasks := [task for task in (self._reading, self._judging) if task is not None]:
+            await asyncio.wait(tasks)
+
+    async def _next_judged(self) -> Any:
+        if self._reading is None and self.readyState == "live":
+            self._reading = asyncio.create_task(self._read(), name=f"reading {self._name}")
+        try:
+            report, received = await self._judged.get()
+        except ChannelClosed:
+            # Whatever ended it is told; where nothing did, the track is over.
+            for task in (self._reading, self._judging):
+                if task is not None and task.done() and not task.cancelled():
+                    task.result()
+            raise MediaStreamError from None
+        return await asyncio.to_thread(received.painted, annotated, report, self._guard.spec.threshold)
+
+    async def _read(self) -> None:
+        """Takes pictures as they come, however slow judging is."""
+        try:
+            while True:
+                await self._receive()
+        except MediaStreamError:
+            pass
+        finally:
+            self._frames.close()
+            if self._judging is None:
+                self._judged.close()
+
+    async def _receive(self) -> _Received:
+        video: Any = await self._track.recv()
+        picture = checked_picture(video, self._name)
+        moment = self._repair.repair(video.pts, video.time_base)
+        frame = Frame(self._name, 0, self._count, moment, time.monotonic(), picture)
+        self._count += 1
+        received = _Received(frame, video)
+        if self._judging is None:
+            self._judging = asyncio.create_task(self._judge(frame), name=f"judging {self._name}")
+        with contextlib.suppress(ChannelClosed):
+            self._frames.put(received)
+        return received
 
     async def _judge(self, first: Frame) -> None:
         pipeline = self._guard.pipeline(self._items(first), self._name, self._options)
-        async with aclosing(pipeline.run()) as items:
-            async for item in items:
-                if self._painter is not None and isinstance(item, FrameReport):
-                    self._painter.learn(item)
-                if self._on_item is not None:
-                    self._on_item(item)
+        try:
+            async with aclosing(pipeline.run()) as items:
+                async for item in items:
+                    if isinstance(item, FrameReport):
+                        received = self._asked.popleft()
+                        self._painter.learn(item)
+                        if self._overlay == "exact":
+                            with contextlib.suppress(ChannelClosed):
+                                self._judged.put((item, received))
+                    if self._on_item is not None:
+                        self._on_item(item)
+        finally:
+            self._judged.close()
 
     async def _items(self, first: Frame) -> AsyncIterator[SourceItem]:
         image = first.image
         yield Up(0, image.width, image.height, None, "webrtc", True, None, None)
-        async for frame in self._frames:
-            yield frame
+        async for received in self._frames:
+            self._asked.append(received)
+            yield received.frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A picture of the wrapped track, as it came and as it is judged."""
+
+    frame: Frame
+    video: Any
+
+    def painted(self, paint: Callable[..., Picture], *what: object) -> Any:
+        video = frame_of(paint(*what))
+        video.pts, video.time_base = self.video.pts, self.video.time_base
+        return video

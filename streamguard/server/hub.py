@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from streamguard.errors import redact
 from streamguard.media import SourceItem
 from streamguard.media.packet_ring import PacketKeeper
-from streamguard.pipeline.guard import Guard
+from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.server.alert_desk import AlertDesk
 from streamguard.server.event_log import EventLog
 from streamguard.server.live_stream import LiveStream
@@ -29,7 +29,7 @@ class Hub:
         events: where events are kept.
         max_streams: streams at a time.
         threads: for painting, encoding and pictures, of all streams together.
-        clip: seconds and bytes of compressed packets that are kept of a pulled stream; None for none.
+        clip: seconds and bytes of compressed packets that are kept of a stream; None for none.
 
     Attributes:
         desk: takes the events of all streams; None where alerts are switched off.
@@ -73,6 +73,10 @@ class Hub:
             raise not_found("stream", name, "List the streams at /api/v1/streams.")
         return self._streams[name]
 
+    def allow(self, streams: int) -> None:
+        """Take no more than so many streams from now on; those there are stay."""
+        self._max_streams = streams
+
     def check_room(self, name: str) -> None:
         """Whether a stream of that name can be opened.
 
@@ -88,23 +92,34 @@ class Hub:
         if len(self._streams) >= self._max_streams:
             raise overloaded(f"There are {self._max_streams} streams already.")
 
-    def publish(self, name: str, items: AsyncGenerator[SourceItem, None], owner: str | None) -> LiveStream:
+    def publish(
+        self, name: str, items: AsyncGenerator[SourceItem, None], owner: str | None, keeper: PacketKeeper | None = None
+    ) -> LiveStream:
         """A stream that somebody sends us.
 
+        Args:
+            name, items, owner: as for `LiveStream`.
+            keeper: gets the compressed packets.
+
         Raises:
             Problem: as `check_room`.
         """
-        return self._open(name, "published", None, items, owner)
+        return self._open(name, "published", None, items, owner, keeper)
 
-    def pull(self, name: str, pulled: Pulled) -> LiveStream:
+    def pull(self, name: str, pulled: Pulled, guard: Guard | None = None) -> LiveStream:
         """A stream that we fetch.
 
+        Args:
+            name: unique on this server.
+            pulled: where it comes from, and how it is judged.
+            guard: judges it in place of the hub's own; closed by its owner after the stream.
+
         Raises:
             Problem: as `check_room`.
         """
-        keeper = PacketKeeper(*self._clip) if self._clip is not None else None
+        keeper = self.new_keeper()
         items = pulled_frames(name, pulled, keeper)
-        stream = self._open(name, "pulled", redact(pulled.source), items, None, keeper)
+        stream = self._open(name, "pulled", redact(pulled.source), items, None, keeper, guard, pulled.watch)
         self._pulled[name] = pulled
         return stream
 
@@ -116,10 +131,10 @@ class Hub:
         loop: bool | None = None,
         redirects: bool | None = None,
     ) -> LiveStream:
-        """Start a pulled stream over, with another source or other options; None leaves as it is.
+        """Start a pulled stream over, with another source or other options; None leaves as it is. Viewers stay.
 
         Raises:
-            Problem: 404; 409 the stream is published, not pulled.
+            Problem: 404; 409 the stream is published, not pulled; 503 the server is ending.
         """
         self.find(name)
         if name not in self._pulled:
@@ -130,9 +145,23 @@ class Hub:
             transport=transport or old.options.transport,
             redirects=old.options.redirects if redirects is None else redirects,
         )
-        new = Pulled(source or old.source, options, old.loop if loop is None else loop)
-        await self.close(name)
-        return self.pull(name, new)
+        new = replace(old, source=source or old.source, options=options, loop=old.loop if loop is None else loop)
+        return await self.swap(name, new)
+
+    async def swap(self, name: str, new: Pulled) -> LiveStream:
+        """Start a stream over, fetched and judged in another way. Viewers stay.
+
+        Raises:
+            Problem: 404; 503 the server is ending.
+        """
+        stream = self.find(name)
+        if self._draining:
+            raise overloaded("The server is shutting down.")
+        self._pulled[name] = new
+        keeper = self.new_keeper()
+        if not await stream.change(redact(new.source), pulled_frames(name, new, keeper), keeper, new.watch):
+            return self.find(name)
+        return stream
 
     async def close(self, name: str) -> None:
         """End a stream and forget it. A no-op when there is none."""
@@ -159,6 +188,10 @@ class Hub:
             name, number = f"{base}-{number}", number + 1
         return name
 
+    def new_keeper(self) -> PacketKeeper | None:
+        """What keeps a stream's newest compressed packets for clips; None where no clips are wanted."""
+        return PacketKeeper(*self._clip) if self._clip is not None else None
+
     def _open(
         self,
         name: str,
@@ -167,10 +200,13 @@ class Hub:
         items: AsyncGenerator[SourceItem, None],
         owner: str | None,
         keeper: PacketKeeper | None = None,
+        guard: Guard | None = None,
+        watch: WatchOptions = WatchOptions(),
     ) -> LiveStream:
         self.check_room(name)
         feed = self.desk.feed(name) if self.desk is not None else None
-        stream = LiveStream(name, kind, source, items, self.guard, self.events, self._executor, owner, feed, keeper)
+        judge, threads = guard or self.guard, self._executor
+        stream = LiveStream(name, kind, source, items, judge, self.events, threads, owner, feed, keeper, watch)
         self._streams[name] = stream
         stream.start()
         return stream

@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, Protocol
+from typing import Literal
 
 import structlog
 from ulid import ULID
@@ -39,30 +39,13 @@ from streamguard.server.meter import StreamMeter
 from streamguard.server.overlay_feed import OVERLAYS, Overlay, OverlayFeed
 from streamguard.server.readers import Readers
 from streamguard.server.snapshots import snapshot
+from streamguard.server.verdict_channels import VerdictChannels
 from streamguard.types import Event, EventKind, Frame, Verdict
 
 log = structlog.get_logger("streamguard.stream")
 _TICK = 1.0
 _OPTIONS = WatchOptions()
-_MOST_BUFFERED = 64 * 1024
-
-
-class VerdictChannel(Protocol):
-    """Where verdict messages go: a WebRTC data channel."""
-
-    @property
-    def readyState(self) -> str:  # noqa: N802 - as WebRTC names it
-        """`connecting`, `open`, `closing` or `closed`."""
-        ...
-
-    @property
-    def bufferedAmount(self) -> int:  # noqa: N802 - as WebRTC names it
-        """Bytes not sent yet."""
-        ...
-
-    def send(self, data: str) -> None:
-        """Queue a message."""
-        ...
+_CLOSED = "the stream was closed"
 
 
 @dataclass(slots=True)
@@ -87,6 +70,7 @@ class LiveStream:
         owner: who published it, as the tokens name him; None for nobody in particular.
         feed: the way of its events into the outbox; None where alerts are switched off.
         packets: the source's newest compressed packets, for clips; None where there are none.
+        options: how it is judged.
     """
 
     def __init__(
@@ -101,8 +85,10 @@ class LiveStream:
         owner: str | None = None,
         feed: AlertFeed | None = None,
         packets: PacketKeeper | None = None,
+        options: WatchOptions = _OPTIONS,
     ) -> None:
         self.name, self.kind, self.source, self.owner = name, kind, source, owner
+        self._options = options
         self._items, self._guard, self._events, self._executor = items, guard, events, executor
         self._feed, self._packets = feed, packets
         self._state: State = "starting"
@@ -114,19 +100,24 @@ class LiveStream:
         self._task: asyncio.Task[None] | None = None
         self._unpictured: list[Event] = []
         self._held: dict[tuple[int, int | None], Event] = {}
+        self._epoch = self._first_epoch = 0
+        self._turn = asyncio.Lock()
+        self._closed = False
+        self._halted = _CLOSED
         threshold = guard.spec.threshold
         self._feeds = {mode: OverlayFeed(name, mode, threshold, executor) for mode in OVERLAYS}
-        self._channels: set[VerdictChannel] = set()
         self._over: set[Callable[[], None]] = set()
         self.probe: Callable[[], Awaitable[Transport]] | None = None
         """Asked every second how the publisher's connection does."""
+        self.sent_on: Callable[[FrameReport], None] | None = None
+        """Gets every judged frame; must be quick."""
         self.readers = Readers()
         self.meter = StreamMeter()
         self.transport = Transport()
         self.newest: FrameReport | None = None
         """The newest judged frame."""
-        self.channel_drops = 0
-        """Verdict messages not sent because a data channel was backed up."""
+        self.channels = VerdictChannels()
+        """The data channels that every verdict goes to."""
 
     @property
     def state(self) -> State:
@@ -153,6 +144,11 @@ class LiveStream:
         return spent
 
     @property
+    def detect_every(self) -> int | None:
+        """The face detector runs on every so many judged frames now; None before there are any."""
+        return self._pipeline.detect_every if self._pipeline else None
+
+    @property
     def counts(self) -> Counts:
         """Frames until now."""
         if self._tap is None:
@@ -170,17 +166,46 @@ class LiveStream:
 
     async def aclose(self) -> None:
         """Stop judging; readers, viewers and data channels are told. Safe to call twice."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-        await self._items.aclose()
-        self._close_down()
-        for feed in self._feeds.values():
-            await feed.aclose()
-        self._channels.clear()
+        self._closed = True
+        async with self._turn:
+            await self._halt(_CLOSED)
+            self._close_down()
+            for feed in self._feeds.values():
+                await feed.aclose()
+        self.channels.clear()
         if self._feed is not None:
             await self._feed.aclose()
+
+    async def change(
+        self,
+        source: str | None,
+        items: AsyncGenerator[SourceItem, None],
+        packets: PacketKeeper | None = None,
+        options: WatchOptions = _OPTIONS,
+    ) -> bool:
+        """Judge another source from now on. Viewers, readers and data channels stay; a face held for fake is closed.
+
+        Totals begin anew, epochs go on.
+
+        Args:
+            source, items, packets, options: as for the class.
+
+        Returns:
+            False if the stream was closed before its turn came; nothing is changed then.
+        """
+        async with self._turn:
+            if self._closed:
+                return False
+            await self._halt("the source was changed")
+            for feed in self._feeds.values():
+                await feed.renew()
+            self.source, self._items, self._packets, self._options = source, items, packets, options
+            self._first_epoch = self._epoch + 1
+            self._tap = self._pipeline = self.newest = None
+            self.meter = StreamMeter()
+            self._become("starting", "")
+            self.start()
+            return True
 
     def when_over(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Call back once no picture will come any more; calling what is returned takes that back."""
@@ -190,14 +215,6 @@ class LiveStream:
     def join(self, overlay: Overlay, codec: LiveCodec) -> PacketTrack:
         """A new viewer's track."""
         return self._feeds[overlay].join(codec)
-
-    def add_channel(self, channel: VerdictChannel) -> None:
-        """Send every verdict to this data channel, as long as it is open."""
-        self._channels.add(channel)
-
-    def drop_channel(self, channel: VerdictChannel) -> None:
-        """Send it no more. A no-op when it is not known."""
-        self._channels.discard(channel)
 
     async def picture(self, *, mask: bool) -> bytes | None:
         """The newest judged frame as JPEG; None before the first."""
@@ -227,9 +244,9 @@ class LiveStream:
             bitrate_kbps=self.transport.bitrate_kbps,
             packet_loss=self.transport.packet_loss,
             vote=VoteDocument(
-                window=_OPTIONS.vote.window,
-                open_share=_OPTIONS.vote.open_share,
-                close_share=_OPTIONS.vote.close_share,
+                window=self._options.vote.window,
+                open_share=self._options.vote.open_share,
+                close_share=self._options.vote.close_share,
             ),
             tracks=track_documents(self.newest if self._state == "up" else None),
             since=self._since,
@@ -240,7 +257,7 @@ class LiveStream:
         try:
             async with Tap(self._watched(), self._frame) as tap:
                 self._tap = tap
-                self._pipeline = self._guard.pipeline(tap, self.name, _OPTIONS)
+                self._pipeline = self._guard.pipeline(tap, self.name, self._options)
                 async with aclosing(self._pipeline.run()) as items:
                     async for item in items:
                         if isinstance(item, Event):
@@ -259,15 +276,25 @@ class LiveStream:
                 await ticker
             for event in self._unpictured:
                 self._record(event)
+                self._alert(event)
             self._unpictured.clear()
             # Whoever was told that a fake opened is told of its end, too.
             for opened in tuple(self._held.values()):
-                self._event(_ended(opened))
-            self._close_down()
+                self._event(_ended(opened, self._halted))
+        self._close_down()
+
+    async def _halt(self, why: str) -> None:
+        """Stop judging; what hangs on the stream stays."""
+        self._halted = why
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        await self._items.aclose()
 
     def _close_down(self) -> None:
         if not self.over:
-            self._become("ended", "the stream was closed")
+            self._become("ended", _CLOSED)
         for reader in self.readers:
             reader.end()
         for callback in tuple(self._over):
@@ -276,6 +303,9 @@ class LiveStream:
 
     async def _watched(self) -> AsyncGenerator[SourceItem, None]:
         async for item in self._items:
+            self._epoch = self._first_epoch + item.epoch
+            if self._first_epoch:
+                item = replace(item, epoch=self._epoch)  # noqa: PLW2901 - the same item
             if isinstance(item, Up):
                 self._size = (item.width, item.height)
                 self._become("up", "")
@@ -330,15 +360,16 @@ class LiveStream:
     async def _report(self, report: FrameReport) -> None:
         latency = time.monotonic() - report.frame.arrived
         self.newest = report
+        if self.sent_on is not None:
+            self.sent_on(report)
         self.meter.judged(latency)
         for feed in self._feeds.values():
             feed.report(report)
-        if self._channels or len(self.readers):
+        if len(self.channels) or len(self.readers):
             message = verdict_message(self.name, report, latency).model_dump_json()
             for reader in self.readers:
                 reader.put_verdict(message)
-            for channel in tuple(self._channels):
-                self._send(channel, message)
+            self.channels.send(message)
         if self._unpictured:
             opened, self._unpictured = self._unpictured, []
             # What must not be lost comes first.
@@ -348,15 +379,6 @@ class LiveStream:
             for event in opened:
                 self._events.keep_picture(event.id, jpeg)
                 self._alert(event)
-
-    def _send(self, channel: VerdictChannel, message: str) -> None:
-        if channel.readyState == "closed":
-            self._channels.discard(channel)
-        elif channel.readyState == "open":
-            if channel.bufferedAmount > _MOST_BUFFERED:
-                self.channel_drops += 1
-            else:
-                channel.send(message)
 
     async def _jpeg(self, report: FrameReport, *, mask: bool) -> bytes:
         loop, threshold = asyncio.get_running_loop(), self._guard.spec.threshold
@@ -370,6 +392,6 @@ class LiveStream:
             await asyncio.sleep(_TICK)
 
 
-def _ended(opened: Event) -> Event:
-    detail = "the stream was closed while the face was held for fake"
+def _ended(opened: Event, why: str) -> Event:
+    detail = f"{why} while the face was held for fake"
     return replace(opened, id=str(ULID()), kind=EventKind.FAKE_CLOSED, at=datetime.now(UTC), detail=detail)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from streamguard.server.alert_metrics import alert_metrics
+from streamguard.server.buckets import cumulated
 from streamguard.server.event_log import EventLog
 from streamguard.server.hub import Hub
 from streamguard.server.live_stream import LiveStream
@@ -67,6 +69,8 @@ class Metrics:
         for kind in EventKind:
             events.add_metric([kind.value], self._events.counts[kind])
         yield events
+        if self._hub.desk is not None:
+            yield from alert_metrics(self._hub.desk.alerts)
         requests = CounterMetricFamily("streamguard_http_requests", "Answered requests.", labels=["method", "status"])
         for (method, status), count in sorted(self._requests.items()):
             requests.add_metric([method, str(status)], count)
@@ -79,17 +83,23 @@ class Metrics:
         yield CounterMetricFamily("streamguard_batches_failed", "Batches that failed.", stats.failed)
         yield CounterMetricFamily("streamguard_crops", "Crops in those batches.", stats.crops)
         sizes = HistogramMetricFamily("streamguard_batch_size", "Crops per batch.", labels=[])
-        sizes.add_metric([], _cumulated(range(1, len(stats.sizes) + 1), (*stats.sizes, 0)), stats.crops)
+        sizes.add_metric([], cumulated(range(1, len(stats.sizes) + 1), (*stats.sizes, 0)), stats.crops)
         yield sizes
         yield CounterMetricFamily("streamguard_engine_busy_seconds", "Time the engine was judging.", stats.busy_seconds)
         depth = GaugeMetricFamily("streamguard_queue_depth", "Crops waiting or being judged.", labels=["stream"])
         spent = CounterMetricFamily("streamguard_stage_seconds", "CPU time by stage.", labels=["stream", "stage"])
+        pace = GaugeMetricFamily(
+            "streamguard_detector_interval_frames", "The face detector runs on every so many.", labels=["stream"]
+        )
         for stream in streams:
             depth.add_metric([stream.name], batcher.in_flight(stream.name))
+            if stream.detect_every is not None:
+                pace.add_metric([stream.name], stream.detect_every)
             for stage, seconds in sorted(stream.stage_seconds.items()):
                 spent.add_metric([stream.name, stage], seconds)
         yield depth
         yield spent
+        yield pace
 
 
 def _frames(streams: list[LiveStream]) -> Iterator[Metric]:
@@ -120,17 +130,8 @@ def _latency(streams: list[LiveStream]) -> Metric:
         "streamguard_verdict_latency_seconds", "From a frame's arrival to its verdict.", labels=["stream"]
     )
     for stream in streams:
-        latency.add_metric([stream.name], _cumulated(BUCKETS, stream.meter.buckets), stream.meter.latency_sum)
+        latency.add_metric([stream.name], cumulated(BUCKETS, stream.meter.buckets), stream.meter.latency_sum)
     return latency
-
-
-def _cumulated(limits: Iterable[float], counts: Iterable[int]) -> list[tuple[str, float]]:
-    """Prometheus' buckets: each holds those below it, too; the last one has no limit."""
-    total, buckets = 0, []
-    for limit, count in zip((*(f"{each:g}" for each in limits), "+Inf"), counts, strict=True):
-        total += count
-        buckets.append((limit, float(total)))
-    return buckets
 
 
 def _viewers(streams: list[LiveStream]) -> Iterator[Metric]:
@@ -138,13 +139,22 @@ def _viewers(streams: list[LiveStream]) -> Iterator[Metric]:
     viewers = GaugeMetricFamily("streamguard_viewers", "Viewers.", labels=labels)
     pictures = CounterMetricFamily("streamguard_pictures_encoded", "Pictures encoded for viewers.", labels=labels)
     lost = CounterMetricFamily("streamguard_pictures_dropped", "Pictures not encoded in time.", labels=labels)
+    slowed = CounterMetricFamily(
+        "streamguard_encoder_slowed", "Bit rates lowered to what viewers can receive.", labels=labels
+    )
+    rate = GaugeMetricFamily(
+        "streamguard_encoder_bits_per_second", "What an encoder aims at.", labels=[*labels, "codec"]
+    )
     channel = CounterMetricFamily(
         "streamguard_verdicts_dropped", "Verdict messages that a slow data channel lost.", labels=["stream"]
     )
     for stream in streams:
-        channel.add_metric([stream.name], stream.channel_drops)
+        channel.add_metric([stream.name], stream.channels.dropped)
         for mode, feed in stream.feeds.items():
             viewers.add_metric([stream.name, mode], feed.viewers)
             pictures.add_metric([stream.name, mode], feed.pictures)
             lost.add_metric([stream.name, mode], feed.dropped)
-    yield from (viewers, pictures, lost, channel)
+            slowed.add_metric([stream.name, mode], feed.slowed)
+            for codec, fanout in feed.fanouts.items():
+                rate.add_metric([stream.name, mode, codec], fanout.bitrate)
+    yield from (viewers, pictures, lost, slowed, rate, channel)

@@ -84,13 +84,18 @@ class OverlayFeed:
         """Pictures encoded, of all codecs."""
         return sum(fanout.pictures for fanout in self._fanouts.values())
 
+    @property
+    def slowed(self) -> int:
+        """How often an encoder's bit rate was lowered for its viewers' sake."""
+        return sum(fanout.slowed for fanout in self._fanouts.values())
+
     def join(self, codec: LiveCodec) -> PacketTrack:
         """A new viewer's track."""
         fanout = self._fanouts.get(codec)
         if fanout is None:
             fanout = self._fanouts[codec] = PacketFanout(codec, self._executor)
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name=f"overlay {self.mode} of {self._name}")
+            self._start()
         return fanout.join()
 
     def frame(self, frame: Frame) -> None:
@@ -104,6 +109,18 @@ class OverlayFeed:
             self._painter.learn(report)
         elif self.mode == "exact":
             self._offer(report)
+
+    async def renew(self) -> None:
+        """Another source follows: nothing of the old one is shown any more, the new one begins with a key frame."""
+        self._slot.close(discard=True)
+        if self._task is not None:
+            await self._task
+        self._dropped += self._slot.dropped
+        self._slot, self._painter = Latest(), LivePainter(self._threshold)
+        for fanout in self._fanouts.values():
+            fanout.begin_anew()
+        if self.viewers:
+            self._start()
 
     async def aclose(self) -> None:
         """End every viewer's track and the work."""
@@ -119,6 +136,9 @@ class OverlayFeed:
         if self.viewers:
             with contextlib.suppress(ChannelClosed):
                 self._slot.put(item)
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"overlay {self.mode} of {self._name}")
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()

@@ -7,9 +7,10 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from streamguard.media import Down, SourceItem, SourceOptions, SourceSupervisor
+from streamguard.media import Down, SoundListener, SourceItem, SourceOptions, SourceSupervisor
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.pipeline.extensions import source_plugin
+from streamguard.pipeline.guard import WatchOptions
 from streamguard.types import Frame
 
 _PAUSE = 0.04
@@ -23,11 +24,15 @@ class Pulled:
         source: URL, path or camera, with its password.
         options: how it is opened.
         loop: a file starts over at its end; its media time runs on.
+        watch: how it is judged.
+        sound: gets its compressed sound; a plugin's source has none.
     """
 
     source: str
     options: SourceOptions = SourceOptions()
     loop: bool = True
+    watch: WatchOptions = WatchOptions()
+    sound: SoundListener | None = None
 
 
 async def pulled_frames(
@@ -53,7 +58,13 @@ async def pulled_frames(
         frames = 0
         async with (
             SourceSupervisor(
-                name, pulled.source, pulled.options, live=True, wait_for_source=True, keeper=keeper
+                name,
+                pulled.source,
+                pulled.options,
+                live=True,
+                wait_for_source=True,
+                keeper=keeper,
+                sound=pulled.sound,
             ) as source,
             aclosing(_items(source)) as items,
         ):

@@ -20,13 +20,14 @@ class Reader:
         alerts: events, oldest first; at most 100, then the oldest are lost.
         lost: alerts lost.
         ended: the stream is no more.
+        erased: the pictures of its events were erased.
     """
 
     def __init__(self) -> None:
         self.verdict: str | None = None
         self.alerts: deque[Event] = deque(maxlen=_WAITING_ALERTS)
         self.lost = 0
-        self.ended = False
+        self.ended = self.erased = False
         self._wake = asyncio.Event()
 
     async def wait(self, seconds: float) -> None:
@@ -47,6 +48,11 @@ class Reader:
         """Add an alert."""
         self.lost += len(self.alerts) == _WAITING_ALERTS
         self.alerts.append(event)
+        self._wake.set()
+
+    def put_erased(self) -> None:
+        """The pictures are not to be shown any more."""
+        self.erased = True
         self._wake.set()
 
     def end(self) -> None:

@@ -13,7 +13,9 @@ from aiortc.exceptions import OperationError
 from aiortc.rtcdatachannel import RTCDataChannel
 
 from streamguard.config import STREAM_NAME, IceServerSettings
+from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.published import published_frames
+from streamguard.media.received_packets import keep_received
 from streamguard.server.auth import forbidden
 from streamguard.server.documents import PlayQuery
 from streamguard.server.hub import Hub
@@ -29,6 +31,7 @@ from streamguard.server.offer import (
 )
 from streamguard.server.operations import Answer, Call, Operation, read_body
 from streamguard.server.problems import Problem
+from streamguard.server.receiver_estimate import on_estimate
 from streamguard.server.sessions import Kind, Session, SessionBook
 
 log = structlog.get_logger("streamguard.session")
@@ -138,8 +141,11 @@ class RtcEndpoints:
             video = next((track for track in tracks if track.kind == "video"), None)
             if video is None:
                 raise no_common_codec()
+            keeper = self._hub.new_keeper()
+            if keeper is not None:
+                _keep_packets(session.pc, video, keeper)
             answer = await _answer(session.pc)
-            stream = self._hub.publish(name, published_frames(video, name), call.caller.name)
+            stream = self._hub.publish(name, published_frames(video, name), call.caller.name, keeper)
             stream.probe = _Probe(session.pc)
             session.pc.remove_all_listeners("datachannel")
             session.pc.on("datachannel", _Verdicts(stream).opened)
@@ -175,6 +181,7 @@ class RtcEndpoints:
             try:
                 sender = session.pc.addTrack(track)
                 _on_picture_loss(session, sender, track.request_keyframe)
+                on_estimate(sender, track.told_bitrate)
                 answer = await _answer(session.pc)
             except BaseException:
                 track.stop()
@@ -259,11 +266,11 @@ class _Verdicts:
     def opened(self, channel: RTCDataChannel) -> None:
         if channel.label == CHANNEL:
             self._channels.append(channel)
-            self._stream.add_channel(channel)
+            self._stream.channels.add(channel)
 
     def forget(self) -> None:
         for channel in self._channels:
-            self._stream.drop_channel(channel)
+            self._stream.channels.drop(channel)
 
 
 class _Probe:
@@ -299,6 +306,12 @@ async def _accept(session: Session, offer: Offer) -> None:
     for transceiver in session.pc.getTransceivers():
         if transceiver.kind == "audio":
             transceiver.direction = "inactive"
+
+
+def _keep_packets(pc: RTCPeerConnection, video: MediaStreamTrack, keeper: PacketKeeper) -> None:
+    for receiver in pc.getReceivers():
+        if receiver.track is video:
+            keep_received(receiver, keeper)
 
 
 async def _answer(pc: RTCPeerConnection) -> str:

@@ -49,6 +49,9 @@ async def _follow(response: web.StreamResponse, stream: LiveStream, events: Even
         if now >= state_due:
             await response.write(_message("state", json.dumps(dump(stream.document()))))
             state_due = now + _STATE_PAUSE
+        if reader.erased:
+            reader.erased = False
+            await response.write(_message("erased", "{}"))
         while reader.alerts:
             await response.write(_alert(reader.alerts.popleft(), events))
         if reader.verdict is not None and now >= verdict_due:

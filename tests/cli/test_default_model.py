@@ -5,7 +5,7 @@ from __future__ import annotations
 from typer.main import get_command
 
 from streamguard.cli import app
-from streamguard.config import ServerSettings
+from streamguard.config import Config
 from streamguard.models import DEFAULT_MODEL, available
 
 
@@ -19,5 +19,5 @@ def test_every_command_and_the_server_take_the_same_detector() -> None:
     }
     assert {"watch", "scan", "demo", "evaluate"} <= set(defaults)
     assert set(defaults.values()) == {DEFAULT_MODEL}
-    assert ServerSettings().model == DEFAULT_MODEL
+    assert Config().engine.model == DEFAULT_MODEL
     assert DEFAULT_MODEL in available()

@@ -46,7 +46,7 @@ def test_a_file_as_json_lines(run: Run, half_fake: Path) -> None:
 
 
 def test_the_kinds_of_lines_are_documented(run: Run) -> None:
-    assert set(LINE_KINDS) == {kind.value for kind in EventKind} | {"stream.state"}
+    assert set(LINE_KINDS) == {kind.value for kind in EventKind} | {"stream.state", "output.state"}
     text = run("watch", "--help", model="x").stdout
     assert all(kind in text for kind in LINE_KINDS)
 
@@ -68,6 +68,35 @@ def test_the_table_tells_what_was_dropped() -> None:
     with console.capture() as said:
         console.print(screen.table())
     assert "frames: 7 received, 5 judged, 2 dropped" in said.get()
+
+
+def test_a_stream_is_sent_on_whatever_becomes_of_one_target(run: Run, half_fake: Path, tmp_path: Path) -> None:
+    (tmp_path / "hls").mkdir()
+    dead = f"rtmp://127.0.0.1:{refused_port()}/live/k3y"
+    targets = [part for target in ("out.ts", "hls", dead) for part in ("--restream", target)]
+    result = run("watch", f"loop:{half_fake}", "--jsonl", "--seconds", 20, *targets)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "k3y" not in result.stdout
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    last = {line["target"]: line for line in lines if line["kind"] == "output.state"}
+    assert set(last) == {"out.ts", "hls/live.m3u8", dead.replace("k3y", "***")}
+    for target in ("out.ts", "hls/live.m3u8"):
+        assert last[target]["sent"] > 20
+        assert last[target]["failures"] == 0
+        with open_source(tmp_path / target) as source:
+            assert len(list(source)) > 20
+    assert last[dead.replace("k3y", "***")]["failures"] > 0
+    assert "connection refused" in last[dead.replace("k3y", "***")]["detail"]
+    # No epoch but the first, however often the file began anew.
+    assert {line["epoch"] for line in lines if "epoch" in line} == {0}
+
+
+def test_where_nothing_can_be_sent(run: Run, real: Path) -> None:
+    assert_one_line(run("watch", real, "--restream", "gopher://x/y"), 9, "gopher", "nothing can be pushed")
+    assert_one_line(run("watch", real, "--restream", "no/out.ts"), 9, "folder does not exist")
+    clip = make_video(real.parent / "own.ts", frames=5)
+    assert_one_line(run("watch", f"loop:{clip}", "--restream", clip), 9, "this is the video to judge")
+    assert clip.stat().st_size > 0
 
 
 def test_a_certificate_nobody_signed(run: Run, tmp_path: Path) -> None:

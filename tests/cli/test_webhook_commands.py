@@ -9,15 +9,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from streamguard.cli.webhook_admin import COMMANDS
-from streamguard.config import ServerSettings
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import serving
 from tests.cli.conftest import environment
 from tests.support.hosts import refused_port, web_server
 from tests.support.receiver import Receiver, receiver
+from tests.support.settings import config_of
 
 TOKEN = "admin-0123456789abcdef"
 Ask = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -48,7 +49,7 @@ async def served(detector: Path, tmp_path: Path, **settings: object) -> AsyncIte
         hears.ca.cert_pem.write_to_path(authority)
         alerts = {"allow_networks": ["127.0.0.0/8", "::1/128"], "ca_file": authority}
         tokens = [{"token": TOKEN, "scopes": ["admin"]}]
-        wanted = ServerSettings.model_validate({"port": 0, "tokens": tokens, "alerts": alerts, **settings})
+        wanted = config_of(port=0, tokens=tokens, alerts=alerts, **settings)
         async with Guard.open(str(detector), "torch") as guard, serving(wanted, guard) as server:
 
             async def ask(*arguments: object) -> tuple[int, str, str]:
@@ -123,10 +124,13 @@ async def test_a_server_of_another_kind(tmp_path: Path) -> None:
 
 
 async def test_evidence_is_verified_and_erased(detector: Path, tmp_path: Path, half_fake: Path) -> None:
-    streams = [{"name": "clip", "source": str(half_fake), "loop": False}]
-    async with served(detector, tmp_path, streams=streams, evidence={"enabled": True}) as (_, hears, ask):
+    settings = {"evidence": {"enabled": True}, "allow_local_sources": True}
+    async with served(detector, tmp_path, **settings) as (url, hears, ask):
         code, out, _ = await ask("webhook", "create", hears.url())
         hears.secrets["/"] = out.splitlines()[1].partition(": ")[2]
+        async with aiohttp.ClientSession(url, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+            body = {"name": "clip", "source": str(half_fake), "loop": False}
+            assert (await http.post("/api/v1/streams", json=body)).status == 201
         await hears.until(lambda: bool(hears.requests))
         key = (await ask("evidence", "key"))[1].strip()
         (manifest,) = files(tmp_path, "manifest.json")

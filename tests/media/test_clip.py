@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from functools import partial
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ import pytest
 from streamguard.errors import CorruptMedia
 from streamguard.media import picture_of
 from streamguard.media.clip import clip_bytes
-from streamguard.media.packet_ring import PacketRing
+from streamguard.media.packet_ring import PacketRing, stream_head
 from tests.support.media_files import index_of, make_video
 
 RATE = 25
@@ -22,7 +23,7 @@ def ring_of(path: Path, **options: float) -> PacketRing:
     """A ring through which a file's packets have run; the file is closed again."""
     with av.open(str(path)) as source:
         stream = source.streams.video[0]
-        ring = PacketRing(stream, **options)  # type: ignore[arg-type]  # keyword arguments passed on
+        ring = PacketRing(partial(stream_head, stream), **options)  # type: ignore[arg-type]  # keyword arguments passed on
         for packet in source.demux(stream):
             ring.push(packet)
     return ring

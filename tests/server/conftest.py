@@ -11,9 +11,9 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
-from streamguard.config import ServerSettings
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import Server, serving
+from tests.support.settings import config_of
 
 ServeWith = Callable[..., AbstractAsyncContextManager["tuple[Server, aiohttp.ClientSession]"]]
 
@@ -26,7 +26,7 @@ def serve_with(detector: Path) -> ServeWith:
     async def serve(**settings: Any) -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
         async with (
             Guard.open(str(detector), "torch") as guard,
-            serving(ServerSettings(port=0, **settings), guard) as server,
+            serving(config_of(port=0, **settings), guard) as server,
             aiohttp.ClientSession(server.url) as http,
         ):
             yield server, http

@@ -10,13 +10,14 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from streamguard.config import ServerSettings, read_settings
+from streamguard.config import read_config
 from streamguard.errors import ConfigError, OutputError
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import serving
 from tests.server.conftest import ServeWith
 from tests.server.peers import SDP, Peer, PortraitTrack, until
 from tests.server.test_protocol import problem
+from tests.support.settings import config_of
 
 ADMIN, VIEW, SEND, SEND2 = "admin-0123456789", "view--0123456789", "send--0123456789", "send2-0123456789"
 TOKENS = [
@@ -165,66 +166,28 @@ async def test_tls_files_that_do_not_fit(serve_with: ServeWith, tmp_path: Path) 
         with pytest.raises(ConfigError, match="certificate and key"):
             async with serve_with(tls_certificate=pair[0], tls_key=pair[1]):
                 pass
-    with pytest.raises(ValueError, match="go together"):
-        ServerSettings(tls_key=key)
+    with pytest.raises(ConfigError, match=r"server\.tls\.certificate: it is missing"):
+        read_config(None, {"server.tls.key": key})
 
 
 async def test_an_address_that_is_taken(detector: Path, http: aiohttp.ClientSession) -> None:
     port = http._base_url.port  # type: ignore[union-attr]
     async with Guard.open(str(detector), "torch") as guard:
         with pytest.raises(OutputError, match="cannot listen"):
-            async with serving(ServerSettings(port=port), guard):
+            async with serving(config_of(port=port), guard):
                 pass
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.1", "example.org"])
 def test_no_listening_elsewhere_without_a_token(host: str) -> None:
     with pytest.raises(ConfigError, match="needs a token"):
-        read_settings(host=host)
-    assert read_settings(host=host, tokens=[{"token": ADMIN, "scopes": ["admin"]}]).host == host
+        read_config(None, {"server.host": host})
+    assert config_of(host=host, tokens=[{"token": ADMIN, "scopes": ["admin"]}]).server.host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.9.9.9", "::1", "localhost"])
 def test_loopback_needs_no_token(host: str) -> None:
-    assert read_settings(host=host).local_sources
-
-
-def test_settings_from_file_environment_and_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "guard.toml"
-    path.write_text(
-        f'port = 1\nmodel = "a"\n[[tokens]]\ntoken = "{ADMIN}"\nscopes = ["admin"]\n'
-        '[[streams]]\nname = "door"\nsource = "rtsp://cam/x"\n'
-    )
-    monkeypatch.setenv("STREAMGUARD_PORT", "2")
-    monkeypatch.setenv("STREAMGUARD_MODEL", "b")
-    settings = read_settings(path, port=3)
-    assert (settings.port, settings.model, settings.streams[0].name) == (3, "b", "door")
-    assert ADMIN not in repr(settings)
-    assert not settings.local_sources
-
-
-@pytest.mark.parametrize(
-    ("text", "cause"),
-    [
-        ("port = 70000", "port"),
-        ("prot = 1", "prot"),
-        ("port = ", "no TOML"),
-        ('[[tokens]]\ntoken = "short"\nscopes = ["admin"]', "16 printable"),
-        (f'[[tokens]]\ntoken = "{ADMIN}"\nscopes = ["root"]', "scopes"),
-        (f'[[tokens]]\ntoken = "{ADMIN}"\nscopes = []', "scopes"),
-        ('[[ice_servers]]\nurls = ["http://x"]', "no stun"),
-        ('[[streams]]\nname = "a/b"\nsource = "x"', "name"),
-        ('[[streams]]\nname = "a"\nsource = "x"\n[[streams]]\nname = "a"\nsource = "y"', "same name"),
-    ],
-)
-def test_wrong_settings(tmp_path: Path, text: str, cause: str) -> None:
-    path = tmp_path / "guard.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=cause) as caught:
-        read_settings(path)
-    assert ADMIN not in str(caught.value)
-    with pytest.raises(ConfigError, match="cannot be read"):
-        read_settings(tmp_path / "none.toml")
+    assert read_config(None, {"server.host": host}).server.local_sources
 
 
 async def test_giant_sdp_is_refused_before_it_is_read(http: aiohttp.ClientSession) -> None:

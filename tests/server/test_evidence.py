@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,17 +19,18 @@ import numpy as np
 import pytest
 
 from streamguard.alerts.evidence import verify_manifest
-from streamguard.config import ServerSettings
-from streamguard.errors import OutputError
+from streamguard.errors import OutboxError, OutputError
+from streamguard.server import alert_feed
 from streamguard.server.alert_feed import MOST_MATERIAL, AlertFeed
 from streamguard.server.app import Server
 from streamguard.server.evidence import EvidenceKeeper, Material
 from streamguard.types import Event, EventKind
 from tests.server.conftest import ServeWith
-from tests.server.peers import published, until
+from tests.server.peers import Peer, PortraitTrack, published, until
 from tests.server.test_webhooks_api import alerting, problem, subscribed
 from tests.support.portraits import FACE, LEFT, TOP
 from tests.support.rtsp_server import RtspServer
+from tests.support.settings import config_of
 
 EVIDENCE = {"enabled": True}
 
@@ -126,7 +130,11 @@ async def test_links_that_are_wrong_and_evidence_that_is_erased(
         erased = await http.delete("/api/v1/streams/clip/evidence")
         assert (erased.status, await erased.json()) == (200, {"events": 1})
         assert not server.events.has_picture(opened.id)
-        await problem(await http.get(link), 404, "limited time")
+        gone = await http.get(link)
+        assert gone.headers["Cache-Control"] == "no-store"
+        await problem(gone, 410, "it was erased, or its time is over")
+        # Whoever changed the link learns nothing of what was there.
+        await problem(await http.get(link[:-1]), 403, "evidence link")
         assert await (await http.delete("/api/v1/streams/clip/evidence")).json() == {"events": 0}
         assert await (await http.delete("/api/v1/streams/nobody/evidence")).json() == {"events": 0}
 
@@ -151,8 +159,33 @@ async def test_old_evidence_is_removed(serve_with: ServeWith, tmp_path: Path, ha
         assert (await http.get(data["evidence"][0])).status == 403
 
 
-async def test_a_published_stream_has_pictures_and_no_clip(serve_with: ServeWith, tmp_path: Path) -> None:
-    async with alerting(serve_with, tmp_path, evidence=EVIDENCE) as (_, http, hears):
+@pytest.mark.parametrize(("codec", "name"), [("h264", "clip.mp4"), ("vp8", "clip.webm")])
+async def test_a_clip_of_what_is_published(serve_with: ServeWith, tmp_path: Path, codec: str, name: str) -> None:
+    """The very packets that came by WHIP, from before the fake began."""
+    folder = tmp_path / "kept"
+    settings = {"alerts": {"folder": folder}, "evidence": EVIDENCE}
+    async with alerting(serve_with, tmp_path, **settings) as (_, http, hears):
+        await subscribed(http, hears)
+        async with Peer(http) as peer:
+            track = PortraitTrack(seconds=12.0, fake_from=3.0)
+            response = await peer.post("/whip/cam", await peer.offer(codec=codec, send=track))
+            assert response.status == 201
+            data = await opened_alert(hears)
+            files = await kept(http, data["evidence"])
+        key = base64.b64decode((await (await http.get("/api/v1/evidence")).json())["public_key"])
+    assert set(files) == {"manifest.json", "snapshot.jpg", "snapshot-mask.jpg", "face.jpg", name}
+    (place,) = (folder / "evidence").glob(f"*/{data['event']}")
+    assert name in verify_manifest(place, key)["files"]
+    with av.open(str(place / name)) as clip:
+        found = [(float(frame.time or 0), greenness(frame.to_ndarray(format="rgb24")) > 20) for frame in clip.decode()]
+    assert found[0][0] == 0
+    began = next(time for time, green in found if green)
+    assert began > 1.0, "it does not begin before the fake"
+    assert all(green for _, green in found[-5:])
+
+
+async def test_no_clip_where_none_is_wanted(serve_with: ServeWith, tmp_path: Path) -> None:
+    async with alerting(serve_with, tmp_path, evidence={**EVIDENCE, "clip_seconds": 0}) as (_, http, hears):
         await subscribed(http, hears)
         async with published(http):
             files = await kept(http, (await opened_alert(hears))["evidence"])
@@ -182,37 +215,91 @@ async def test_none_is_kept_unless_asked_for(server: Server, http: aiohttp.Clien
 
 def test_evidence_needs_alerts_and_an_address() -> None:
     with pytest.raises(ValueError, match=r"needs alerts\.enabled"):
-        ServerSettings.model_validate({"alerts": {"enabled": False}, "evidence": EVIDENCE})
+        config_of(alerts={"enabled": False}, evidence=EVIDENCE)
     token = {"token": "0123456789abcdef", "scopes": ["admin"]}
     outside = {"host": "0.0.0.0", "tokens": [token], "evidence": EVIDENCE}
     with pytest.raises(ValueError, match="public_url"):
-        ServerSettings.model_validate(outside)
-    ServerSettings.model_validate({**outside, "public_url": "https://guard.example"})
+        config_of(**outside)
+    config_of(**outside, public_url="https://guard.example")
 
 
-class FullDisk(EvidenceKeeper):
-    """Has no room."""
+class Disk(EvidenceKeeper):
+    """Has no room, or never an end."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, endless: bool = False) -> None:
         self.tried: list[str] = []
+        self._endless = endless
 
     async def save(self, event: Event, material: Material) -> tuple[str, ...]:
         """Fails."""
         self.tried.append(event.id)
+        if self._endless:
+            await asyncio.Event().wait()
         raise OutputError("evidence", "the disk is full", "make room")
 
 
-async def test_a_full_disk_holds_no_alert_up_nor_turns_their_order() -> None:
-    told: list[Event] = []
-    disk = FullDisk()
-    feed = AlertFeed("door", told.append, disk)
-    now = datetime.now(UTC)
-    events = [Event(str(n), EventKind.FAKE_OPENED, "door", 0, now) for n in range(20)]
-    for n, event in enumerate(events):
+@dataclass
+class Outlet:
+    """Remembers what it took; its database fails so often at first."""
+
+    failures: int = 0
+    told: list[tuple[str, bool]] = field(default_factory=list)
+    attached: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    def submit(self, event: Event, hold: float = 0.0) -> None:
+        """Takes an event."""
+        self.told.append((event.id, hold > 0))
+
+    async def committed(self, event: str) -> None:
+        """Fails as often as the rest."""
+        self._fail()
+
+    async def attach(self, event: str, links: Sequence[str]) -> None:
+        """Takes links."""
+        self._fail()
+        self.attached.append((event, tuple(links)))
+
+    def _fail(self) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise OutboxError("outbox", "the disk is full", "make room")
+
+
+async def fed(outlet: Outlet, disk: EvidenceKeeper) -> None:
+    """Twenty openings at once, every other one with what evidence is made of."""
+    feed = AlertFeed("door", outlet, disk)
+    for n in range(20):
+        event = Event(str(n), EventKind.FAKE_OPENED, "door", 0, datetime.now(UTC))
         feed.put(event, Material(None, None) if n % 2 == 0 else None)  # type: ignore[arg-type]  # never looked at
-    assert not told
+    # All of them are told before any evidence was begun.
+    assert [id for id, _ in outlet.told] == [str(n) for n in range(20)]
+    assert not outlet.attached
     await feed.aclose()
-    assert told == events
-    assert len(disk.tried) == MOST_MATERIAL
-    feed.put(events[0])
-    assert told[-1] is events[0]
+
+
+WITH = [str(2 * n) for n in range(MOST_MATERIAL)]
+"""Those that wait for their evidence."""
+
+
+async def test_a_full_disk_holds_no_alert_up_nor_turns_their_order() -> None:
+    outlet, disk = Outlet(), Disk()
+    await fed(outlet, disk)
+    assert [id for id, held in outlet.told if held] == disk.tried == WITH
+    assert outlet.attached == [(id, ()) for id in WITH]
+
+
+async def test_evidence_without_end_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alert_feed, "PATIENCE", 0.05)
+    outlet = Outlet()
+    await fed(outlet, Disk(endless=True))
+    assert outlet.attached == [(id, ()) for id in WITH]
+
+
+@pytest.mark.parametrize(("failures", "missing"), [(3, 0), (len(alert_feed.PAUSES) + 1, 1)])
+async def test_links_are_committed_again_for_a_while(
+    monkeypatch: pytest.MonkeyPatch, failures: int, missing: int
+) -> None:
+    monkeypatch.setattr(alert_feed, "PAUSES", (0.0,) * len(alert_feed.PAUSES))
+    outlet = Outlet(failures)
+    await fed(outlet, Disk())
+    assert outlet.attached == [(id, ()) for id in WITH[missing:]]

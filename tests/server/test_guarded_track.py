@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from fractions import Fraction
 from importlib import metadata
 from pathlib import Path
 from typing import ClassVar
 
 import aiohttp
+import av
 import numpy as np
 import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection
@@ -17,7 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 
 import streamguard
 from streamguard import Event, FrameReport, GuardedTrack, WatchOptions
-from streamguard.errors import ConfigError, SourceEnded
+from streamguard.errors import ConfigError, SourceEnded, UnsupportedMedia
 from streamguard.faces import CenterFaceDetector, Detections
 from streamguard.media import SourceItem, Up, picture_from_rgb
 from streamguard.pipeline import extensions
@@ -28,7 +30,7 @@ from streamguard.server.connection import close_connection
 from streamguard.types import EventKind, Frame, Picture, Verdict
 from tests.server.conftest import ServeWith
 from tests.server.peers import PortraitTrack, until
-from tests.support.portraits import portrait_pictures
+from tests.support.portraits import RATE, portrait_pictures
 
 
 @asynccontextmanager
@@ -71,7 +73,7 @@ async def test_a_track_of_an_aiortc_program_is_guarded_in_one_line(detector: Pat
 async def test_pictures_pass_untouched_without_overlay_and_keep_their_times(detector: Path) -> None:
     async with opened(detector) as guard:
         source = PortraitTrack()
-        track = GuardedTrack(source, guard, overlay=False)
+        track = GuardedTrack(source, guard, overlay="none")
         times = [(await track.recv()).pts for _ in range(3)]
         assert times == [0, 4500, 9000]
         track.stop()
@@ -79,6 +81,114 @@ async def test_pictures_pass_untouched_without_overlay_and_keep_their_times(dete
         with pytest.raises(MediaStreamError):
             await track.recv()
         await track.aclose()
+
+
+async def test_exact_pictures_carry_their_own_masks_and_times(detector: Path) -> None:
+    seen: list[FrameReport] = []
+    async with opened(detector) as guard:
+        # It is fake every other second: masks that belong to another picture would show.
+        source = AlternatingTrack()
+        track = GuardedTrack(source, guard, lambda item: _keep(seen, item), overlay="exact", options=_QUICK)
+        async with asyncio.timeout(60):
+            pictures = [await track.recv() for _ in range(40)]
+        reports = {report.frame.index: report for report in seen}
+        for picture in pictures:
+            assert picture.time_base == Fraction(1, 90_000)
+            index = round(picture.pts / 90_000 * RATE)
+            assert picture.pts == round(index / RATE * 90_000)
+            _is_painted_as_judged(picture, reports[index], fake=source.fake(index))
+        times = [picture.pts for picture in pictures]
+        assert times == sorted(set(times))
+        assert {source.fake(index) for index in reports} == {True, False}
+        await track.aclose()
+        with pytest.raises(MediaStreamError):
+            await track.recv()
+        assert source.readyState == "ended"
+
+
+async def test_an_exact_track_ends_when_its_source_does_with_all_that_was_judged(detector: Path) -> None:
+    async with opened(detector) as guard:
+        source = AlternatingTrack(pictures=12)
+        track = GuardedTrack(source, guard, overlay="exact")
+        times: list[int] = []
+
+        async def all_of_it() -> None:
+            while True:
+                times.append((await track.recv()).pts)
+
+        async with asyncio.timeout(60):
+            with pytest.raises(MediaStreamError):
+                await all_of_it()
+        # The last picture is never replaced by a newer one.
+        assert times[-1] == round(11 / RATE * 90_000)
+        assert len(times) + track.dropped == 12
+        await track.aclose()
+
+
+async def test_an_exact_track_tells_why_its_pictures_cannot_be_judged(detector: Path) -> None:
+    async with opened(detector) as guard:
+        track = GuardedTrack(AlternatingTrack(broken_at=3), guard, overlay="exact")
+
+        async def all_of_it() -> None:
+            while True:
+                await track.recv()
+
+        async with asyncio.timeout(60):
+            with pytest.raises(UnsupportedMedia):
+                await all_of_it()
+        await track.aclose()
+
+
+async def test_no_such_overlay(detector: Path) -> None:
+    async with opened(detector) as guard:
+        with pytest.raises(ValueError, match="live, exact, none"):
+            GuardedTrack(PortraitTrack(), guard, overlay="bold")
+
+
+_QUICK = WatchOptions(detect_every=1)
+
+
+class AlternatingTrack(PortraitTrack):
+    """A portrait whose face is green in every other second."""
+
+    def __init__(self, *, pictures: int | None = None, broken_at: int | None = None) -> None:
+        super().__init__(seconds=2.0, fake_from=1.0)
+        self._left, self._broken_at, self._sent = pictures, broken_at, 0
+
+    def fake(self, index: int) -> bool:
+        """Whether that picture is."""
+        return index / RATE % 2.0 >= 1.0
+
+    async def recv(self) -> av.VideoFrame:
+        """The next picture; the end after so many; one that nobody can use."""
+        if self._left is not None:
+            if self._left == 0:
+                raise MediaStreamError
+            self._left -= 1
+        frame = await super().recv()
+        self._sent += 1
+        if self._sent - 1 == self._broken_at:
+            return av.VideoFrame(3842, 2160, "yuv420p")
+        return frame
+
+
+def _keep(reports: list[FrameReport], item: FrameReport | Event) -> None:
+    if isinstance(item, FrameReport):
+        reports.append(item)
+
+
+def _is_painted_as_judged(picture: av.VideoFrame, report: FrameReport, *, fake: bool) -> None:
+    """Green is covered with orange in the picture in which it was found, and skin is left alone."""
+    for verdict in report.faces:
+        if verdict.state is Verdict.UNKNOWN:
+            continue
+        assert (verdict.state is Verdict.FAKE) == fake
+        x0, y0, x1, y1 = (round(value) for value in verdict.face.box)
+        rgb = picture.to_ndarray(format="rgb24")[y0:y1, x0:x1]
+        middle = rgb[rgb.shape[0] // 3 : -rgb.shape[0] // 3, rgb.shape[1] // 3 : -rgb.shape[1] // 3]
+        red, green, blue = middle.reshape(-1, 3).mean(axis=0)
+        assert red > green
+        assert (green - blue > 45) == fake
 
 
 class NobodyThere:

@@ -17,10 +17,10 @@ from jsonschema import Draft202012Validator
 from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from streamguard.config import ServerSettings
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import serving
 from tests.server.peers import published, until
+from tests.support.settings import config_of
 
 EXAMPLES = 12
 
@@ -46,7 +46,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         streams = [{"name": "clip", "source": "/none.mp4"}]
-        settings = ServerSettings(port=0, streams=streams, max_streams=500)
+        settings = config_of(port=0, streams=streams, max_streams=500)
         async with Guard.open(str(self._detector), "torch") as guard, serving(settings, guard) as server:
             self.url = server.url
             self._ready.set()

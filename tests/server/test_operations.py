@@ -70,6 +70,7 @@ async def test_metrics(http: aiohttp.ClientSession) -> None:
     assert values["streamguard_events_total", ("kind", "fake.opened")] == 1
     assert values["streamguard_verdict_latency_seconds_count", stream] > 0
     assert values["streamguard_stage_seconds_total", ("stage", "encode"), stream] > 0
+    assert 5 <= values["streamguard_detector_interval_frames", stream] <= 15
     assert values["streamguard_batch_size_count",] == values["streamguard_batches_total",]
     labels = {name for family in families.values() for sample in family.samples for name in sample.labels}
     assert "track" not in labels
@@ -155,7 +156,7 @@ class Program:
 async def test_the_program_drains(detector: Path, half_fake: Path, tmp_path: Path, number: signal.Signals) -> None:
     config = tmp_path / "guard.toml"
     config.write_text(f'[[streams]]\nname = "clip"\nsource = "{half_fake}"\n')
-    program = Program(detector, "--config", str(config), STREAMGUARD_MAX_STREAMS="5")
+    program = Program(detector, "--config", str(config), STREAMGUARD_SERVER__MAX_STREAMS="5")
     try:
         url = await asyncio.to_thread(program.url)
         async with aiohttp.ClientSession(url) as http, published(http) as peer, Peer(http) as viewer:

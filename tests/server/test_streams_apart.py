@@ -52,7 +52,7 @@ async def test_live_streams_of_one_server(serve_with: ServeWith, clips: dict[str
     async with serve_with(streams=streams) as (server, _):
         collectors = {stream.name: Collector() for stream in server.hub.streams()}
         for stream in server.hub.streams():
-            stream.add_channel(collectors[stream.name])
+            stream.channels.add(collectors[stream.name])
         await until(lambda: all(len(each.messages) > MESSAGES for each in collectors.values()), 120)
         for name, collector in collectors.items():
             truth = name.partition("-")[0]

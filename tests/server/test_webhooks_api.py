@@ -12,7 +12,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from streamguard.config import ServerSettings
 from streamguard.errors import ConfigError
 from streamguard.pipeline.guard import Guard
 from streamguard.server.alert_desk import own_addresses
@@ -21,6 +20,7 @@ from streamguard.types import EventKind
 from tests.server.conftest import ServeWith
 from tests.server.peers import until
 from tests.support.receiver import Receiver, answering, receiver
+from tests.support.settings import config_of
 
 WEBHOOKS = "/api/v1/webhooks"
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
@@ -88,7 +88,7 @@ async def test_what_was_not_sent_goes_out_after_a_restart(detector: Path, tmp_pa
         authority = tmp_path / "authority.pem"
         hears.ca.cert_pem.write_to_path(authority)
         alerts = {"allow_networks": LOOPBACK, "ca_file": authority, "folder": tmp_path / "kept"}
-        settings = ServerSettings.model_validate({"port": 0, "alerts": alerts})
+        settings = config_of(port=0, alerts=alerts)
         async with Guard.open(str(detector), "torch") as guard:
             async with serving(settings, guard) as server, aiohttp.ClientSession(server.url) as http:
                 webhook = await subscribed(http, hears)
@@ -263,5 +263,5 @@ async def test_a_place_that_cannot_be_used(detector: Path, tmp_path: Path) -> No
             ({"ca_file": tmp_path / "file"}, "PEM"),
         ):
             with pytest.raises(ConfigError, match="(?i)" + part):
-                async with serving(ServerSettings.model_validate({"port": 0, "alerts": alerts}), guard):
+                async with serving(config_of(port=0, alerts=alerts), guard):
                     pass

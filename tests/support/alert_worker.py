@@ -22,13 +22,15 @@ from streamguard.types import Event, EventKind
 KINDS = (EventKind.FAKE_OPENED, EventKind.FAKE_UPDATED, EventKind.FAKE_UPDATED, EventKind.FAKE_CLOSED)
 AT_ONCE = 10
 START = datetime(2026, 1, 1, tzinfo=UTC)
+HOLD = 1.0
+LINKS = ("https://guard.example/evidence/a/b/manifest.json?expires=1&signature=2",)
 AGAIN = 3
 """Events recorded a second time after a restart: their maker cannot know whether they were kept."""
 
 
 def make_events(faces: int) -> list[Event]:
     """Four events a face, ten faces interleaved; always the same."""
-    events = []
+    events: list[Event] = []
     for group in range(0, faces, AT_ONCE):
         for step, kind in enumerate(KINDS):
             for track in range(group, min(group + AT_ONCE, faces)):
@@ -63,8 +65,15 @@ async def work(settings: dict[str, Any]) -> None:
             else:
                 known = middle + 1
         for event in events[max(0, known - AGAIN) :]:
-            await alerts.record(event)
-            await asyncio.sleep(settings["pause"])
+            if event.kind is EventKind.FAKE_OPENED:
+                # It waits for its links, as an alert with evidence does.
+                alerts.submit(event, HOLD)
+                await alerts.committed(event.id)
+                await asyncio.sleep(settings["pause"])
+                await alerts.attach(event.id, LINKS)
+            else:
+                await alerts.record(event)
+                await asyncio.sleep(settings["pause"])
         while await alerts.deliveries.list(status=DeliveryStatus.PENDING, limit=1):  # noqa: ASYNC110 - only the log knows
             await asyncio.sleep(0.05)
     print("done", flush=True)

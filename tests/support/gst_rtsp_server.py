@@ -102,7 +102,7 @@ def serve(args: argparse.Namespace) -> None:
     server.set_address("127.0.0.1")
     server.set_service(str(args.port))
     if args.user:
-        protect(server, factory, args.user, args.password)
+        protect(server, factory, args.user, args.password, digest=args.digest)
     server.get_mount_points().add_factory(args.path, factory)
     loop = GLib.MainLoop()
     if server.attach(None) == 0:
@@ -120,12 +120,16 @@ def serve(args: argparse.Namespace) -> None:
     loop.run()
 
 
-def protect(server: Any, factory: Any, user: str, password: str) -> None:
+def protect(server: Any, factory: Any, user: str, password: str, *, digest: bool) -> None:
     """Let in the one user only."""
     auth = GstRtspServer.RTSPAuth()
     token = GstRtspServer.RTSPToken()
     token.set_string("media.factory.role", "user")
-    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    if digest:
+        auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)
+        auth.add_digest(user, password, token)
+    else:
+        auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
     server.set_auth(auth)
     permissions = GstRtspServer.RTSPPermissions()
     permissions.add_permission_for_role("user", "media.factory.access", True)
@@ -142,6 +146,7 @@ if __name__ == "__main__":
     parser.add_argument("--path", default="/live")
     parser.add_argument("--user")
     parser.add_argument("--password")
+    parser.add_argument("--digest", action="store_true", help="the password is asked for by digest")
     parser.add_argument("--loop", action="store_true")
     parser.add_argument("--hold-after", type=int)
     parser.add_argument("--repeat-headers", action="store_true")

@@ -27,6 +27,7 @@ class RtspServer:
         rate: frames per second.
         loop: begin again at the end; otherwise the stream ends there.
         user, password: what a client has to give.
+        digest: the password is never sent, only proven (RFC 2617).
         transport: which transports the server offers.
         mount: the path of the URL.
         hold_after: freeze by itself once a client has been sent so many frames.
@@ -41,6 +42,7 @@ class RtspServer:
         loop: bool = True,
         user: str | None = None,
         password: str | None = None,
+        digest: bool = False,
         transport: Literal["tcp", "udp", "both"] = "both",
         mount: str = "/live",
         hold_after: int | None = None,
@@ -48,6 +50,7 @@ class RtspServer:
     ) -> None:
         self._path, self._rate, self._loop = Path(path), rate, loop
         self._user, self._password, self._transport, self._mount = user, password, transport, mount
+        self._digest = digest
         self._hold_after, self._repeat_headers = hold_after, repeat_headers
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
@@ -68,6 +71,7 @@ class RtspServer:
             raise RuntimeError("the RTSP server is running already")
         command = [_PYTHON, str(_SCRIPT), str(self._path), "--rate", str(self._rate), "--path", self._mount]
         command += ["--port", str(self.port), "--transport", self._transport]
+        command += ["--digest"] * self._digest
         command += ["--repeat-headers"] * self._repeat_headers
         command += ["--loop"] * self._loop + ["--raw"] * (self._path.suffix == ".h264")
         if self._hold_after is not None:

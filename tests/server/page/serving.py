@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import signal
 import subprocess
@@ -16,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.settings import sections, toml
 from tests.support.training_data import ROOT, environment
 
 PATIENCE = 120.0
@@ -38,10 +38,10 @@ def served(folder: Path, detector: Path, *, port: int = 0, **settings: Any) -> I
         folder: for its settings file.
         detector: folder of the detector.
         port: 0 takes a free one.
-        settings: further keys of the settings file: scalars, lists of texts, lists of tables.
+        settings: further keys, as `sections` takes them.
     """
     config = folder / "serve.toml"
-    config.write_text(_toml({"port": port, "model": str(detector), "engine": "torch", **settings}))
+    config.write_text(toml(sections(port=port, model=str(detector), engine="torch", **settings)))
     process = subprocess.Popen(
         [sys.executable, "-m", "streamguard", "serve", "--config", str(config), "--text-log"],
         stdout=subprocess.DEVNULL,
@@ -85,14 +85,3 @@ def _url(process: subprocess.Popen[str], log: list[str]) -> str:
 def _keep(process: subprocess.Popen[str], log: list[str]) -> None:
     assert process.stderr is not None
     log.extend(process.stderr)
-
-
-def _toml(values: dict[str, Any]) -> str:
-    lines, tables = [], []
-    for key, value in values.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            tables += [f"\n[[{key}]]\n{_toml(item)}" for item in value]
-        else:
-            # Texts, numbers, truth values and lists of them are written as in JSON.
-            lines.append(f"{key} = {json.dumps(value)}")
-    return "\n".join([*lines, *tables])

@@ -27,6 +27,8 @@ async def test_a_fake_face_is_painted_and_told(tmp_path: Path, detector: Path, f
             await expect(banner).to_be_visible()
             await expect(banner).to_contain_text("An automated estimate that may be wrong.")
             await waits_for_orange(page, above=0.5)
+            # The banner tells it to screen readers; what was said before is said no more.
+            await expect(page.locator("#spoken")).to_be_empty()
             event = page.get_by_role("region", name="Events").get_by_role("listitem").filter(has_text="looks fake")
             await event.get_by_role("button").click()
             await expect(page.get_by_role("dialog").get_by_role("img")).to_be_visible()
@@ -58,6 +60,7 @@ async def test_a_real_face_stays_real(tmp_path: Path, detector: Path, real_camer
             await expect(verdict).to_have_attribute("data-state", "REAL")
             await expect(verdict).to_contain_text("Looks real")
             name = stream_name(page)
+            await expect(page.locator("#spoken")).to_have_text(f"{name}: Looks real.")
             judged = (await fetched(page, f"/api/v1/streams/{name}"))["totals"]["judged"]
             await page.wait_for_function(
                 "async ([name, most]) => (await (await fetch(`api/v1/streams/${name}`)).json()).totals.judged > most",
@@ -81,6 +84,13 @@ async def test_the_camera_goes_on_beside_other_views_and_comes_back_after_a_rest
             await page.get_by_role("link", name="All streams").click()
             await expect(page.get_by_role("link", name="Your camera is on")).to_be_visible()
             await expect(page.get_by_role("link", name=name)).to_be_visible()
+            await page.set_viewport_size({"width": 320, "height": 700})
+            for words in page.get_by_role("link", name="Your camera is on"), page.locator("#sound"):
+                box = await words.bounding_box()
+                assert box
+                # One line of text.
+                assert box["height"] < 48
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320
             await page.get_by_role("link", name="Your camera is on").click()
             await plays(page)
         gone = page.get_by_role("status").filter(has_text="The streamguard server does not answer.")
@@ -89,3 +99,27 @@ async def test_the_camera_goes_on_beside_other_views_and_comes_back_after_a_rest
             await plays(page)
             await expect(page.get_by_role("region", name="Verdict")).to_have_attribute("data-state", "REAL")
             await expect(gone).to_have_count(0)
+
+
+_SDP = "v=0\r\nm=video 9 UDP 96 97 102\r\na=rtpmap:96 VP8/90000\r\na=rtpmap:97 rtx/90000\r\na=fmtp:97 apt=96\r\n"
+_SDP += "a=rtpmap:102 H264/90000\r\na=fmtp:102 packetization-mode=1\r\na=sendrecv\r\n"
+
+
+async def test_pictures_keep_their_size_and_are_sharp_from_the_beginning(
+    tmp_path: Path, detector: Path, real_camera: Path
+) -> None:
+    with served(tmp_path, detector) as server:
+        async with chromium(camera=real_camera) as browser, opened(browser, server.url) as page:
+            asked = await page.evaluate(
+                """async (sdp) => (await import("/static/webrtc/whip.js")).quickStart(sdp)""", _SDP
+            )
+            extra = "x-google-start-bitrate=1500"
+            wanted = _SDP.replace("VP8/90000\r\n", f"VP8/90000\r\na=fmtp:96 {extra}\r\n")
+            assert asked == wanted.replace("packetization-mode=1", f"packetization-mode=1;{extra}")
+
+            await page.get_by_role("button", name="Check my camera").click()
+            await plays(page)
+            peer = "window.peers.find((peer) => peer.getSenders().some(({ track }) => track))"
+            assert extra in await page.evaluate(f"{peer}.remoteDescription.sdp")
+            parameters = await page.evaluate(f"{peer}.getSenders()[0].getParameters()")
+            assert parameters["degradationPreference"] == "maintain-resolution"

@@ -68,10 +68,33 @@
  */
 
 /**
+ * @typedef {"fake.opened" | "fake.updated" | "fake.closed" | "stream.up" | "stream.down" | "stream.degraded"} EventKind
+ *
+ * @typedef {object} QuietHours
+ * @property {string[]} days "mon" to "sun"
+ * @property {string} start HH:MM
+ * @property {string} end HH:MM
+ * @property {string} zone IANA name
+ *
+ * @typedef {object} Rule what a webhook is told
+ * @property {string[]} streams patterns of names
+ * @property {EventKind[]} kinds
+ * @property {number} least_score 0..1
+ * @property {number} least_share 0..1
+ * @property {number} for_seconds
+ * @property {number} within_seconds
+ * @property {number} hold_seconds
+ * @property {number} cool_down_seconds
+ * @property {number} update_seconds
+ * @property {QuietHours[]} quiet
+ * @property {number} flap_count
+ * @property {number} flap_seconds
+ *
  * @typedef {object} Webhook
  * @property {string} id
  * @property {string} name
  * @property {string} url
+ * @property {Rule} rule
  * @property {"active" | "paused" | "disabled"} status
  * @property {string} reason why it is not sent to
  *

@@ -1,5 +1,5 @@
 /** @import { Client } from "./client.js" */
-/** @import { Delivery, Webhook } from "./types.js" */
+/** @import { Delivery, Rule, Webhook } from "./types.js" */
 
 const HEADERS = { "Content-Type": "application/json" };
 
@@ -29,6 +29,53 @@ export class Webhooks {
    */
   async tell(id, action) {
     await this._ask(`/${encodeURIComponent(id)}/${action}`, { method: "POST" });
+  }
+
+  /**
+   * @param {string} id
+   * @param {Rule} rule the whole of it
+   */
+  async changeRule(id, rule) {
+    await this._ask(`/${encodeURIComponent(id)}`, {
+      method: "PATCH",
+      body: JSON.stringify({ rule }),
+      headers: HEADERS,
+    });
+  }
+
+  /**
+   * @param {string} id
+   * @param {number} overlap seconds for which the old secret signs, too
+   * @returns {Promise<string>} the new secret
+   */
+  async rotate(id, overlap) {
+    const body = JSON.stringify({ overlap_seconds: overlap });
+    return (await this._ask(`/${encodeURIComponent(id)}/rotate`, { method: "POST", body, headers: HEADERS })).secret;
+  }
+
+  /**
+   * Sends one message again.
+   *
+   * @param {string} id
+   * @param {string} delivery its id
+   */
+  async replay(id, delivery) {
+    const path = `/${encodeURIComponent(id)}/deliveries/${encodeURIComponent(delivery)}/replay`;
+    await this._ask(path, { method: "POST" });
+  }
+
+  /**
+   * Sends again what happened in a time.
+   *
+   * @param {string} id
+   * @param {Date} since
+   * @param {Date} until
+   * @returns {Promise<number>} how many messages
+   */
+  async replayRange(id, since, until) {
+    const body = JSON.stringify({ since: since.toISOString(), until: until.toISOString() });
+    const path = `/${encodeURIComponent(id)}/replay`;
+    return (await this._ask(path, { method: "POST", body, headers: HEADERS })).deliveries;
   }
 
   /** @param {string} id */

@@ -1,10 +1,13 @@
-import { h, icon } from "./dom.js";
+import { h, icon, setText } from "./dom.js";
 import { clock, percent } from "./wording.js";
 
 /** @import { StreamEvent } from "../api/types.js" */
 
 const MOST = 3;
 const REMEMBERED = 500;
+/** @typedef {{element: HTMLElement, title: HTMLElement, more: HTMLElement, since: string, faces: Set<string>}} Shown */
+
+const ESTIMATE = "An automated estimate that may be wrong.";
 const WARNING = "M12 3.5 22 20.5H2ZM12 10v5M12 17.6v.4";
 
 /**
@@ -20,7 +23,7 @@ export class AlertBanner {
     this._onAlert = onAlert;
     /** @type {Set<string>} */
     this._seen = new Set();
-    /** @type {Map<string, HTMLElement>} */
+    /** @type {Map<string, Shown>} */
     this._shown = new Map();
     /** @type {string | null} */
     this._after = null;
@@ -51,26 +54,23 @@ export class AlertBanner {
 
   /** @param {StreamEvent} event */
   _open(event) {
-    this._shown.get(event.stream)?.remove();
-    const banner = h(
+    const before = this._shown.get(event.stream);
+    before?.element.remove();
+    const title = h("strong", {}, `A face in ${event.stream} looks fake`);
+    const share = `In ${percent(event.share)} of the recent judged frames, since ${clock(event.at)}.`;
+    const more = h("span", { class: "banner-more" }, `${share} ${ESTIMATE}`);
+    const element = h(
       "div",
       { class: "banner", "data-event": event.id },
       icon(WARNING, "icon banner-sign"),
-      h(
-        "p",
-        {},
-        h("strong", {}, `A face in ${event.stream} looks fake`),
-        h(
-          "span",
-          { class: "banner-more" },
-          `In ${percent(event.share)} of the recent judged frames, since ${clock(event.at)}. An automated estimate that may be wrong.`,
-        ),
-      ),
+      h("p", {}, title, more),
       h("a", { class: "banner-action", href: `#/stream/${encodeURIComponent(event.stream)}` }, "Look"),
       h("button", { type: "button", class: "banner-action", onclick: () => this._dismiss(event.stream) }, "Dismiss"),
     );
-    this._shown.set(event.stream, banner);
-    this._place.prepend(banner);
+    // Another face of the stream may be held for fake still.
+    const faces = new Set(before?.faces).add(face(event));
+    this._shown.set(event.stream, { element, title, more, since: event.at, faces });
+    this._place.prepend(element);
     for (const [stream] of [...this._shown].slice(0, -MOST)) this._dismiss(stream);
     this.placed();
     this._onAlert();
@@ -79,15 +79,23 @@ export class AlertBanner {
   /** @param {StreamEvent} event */
   _close(event) {
     const banner = this._shown.get(event.stream);
-    if (!banner || banner.dataset.over) return;
-    banner.dataset.over = "yes";
-    const more = banner.querySelector(".banner-more");
-    if (more) more.textContent = `It no longer does since ${clock(event.at)}. An automated estimate that may be wrong.`;
+    if (!banner?.faces.delete(face(event)) || banner.faces.size) return;
+    banner.element.dataset.over = "yes";
+    setText(banner.title, `A face in ${event.stream} looked fake`);
+    setText(banner.more, `From ${clock(banner.since)} to ${clock(event.at)}, and no longer. ${ESTIMATE}`);
   }
 
   /** @param {string} stream */
   _dismiss(stream) {
-    this._shown.get(stream)?.remove();
+    this._shown.get(stream)?.element.remove();
     this._shown.delete(stream);
   }
+}
+
+/**
+ * @param {StreamEvent} event
+ * @returns {string} which face of its stream it tells of
+ */
+function face(event) {
+  return `${event.epoch} ${event.track}`;
 }

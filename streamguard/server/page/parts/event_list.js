@@ -43,6 +43,16 @@ export class EventList {
     void this._picture(event, event.snapshot);
   }
 
+  /** The pictures kept of the events were erased: their words stay. */
+  erasePictures() {
+    for (const kept of this._rows.values()) {
+      kept.row.querySelector(".event-picture")?.remove();
+      if (kept.url) URL.revokeObjectURL(kept.url);
+      kept.url = null;
+    }
+    document.querySelector("dialog.picture")?.remove();
+  }
+
   /**
    * @param {StreamEvent} event
    * @returns {Row}

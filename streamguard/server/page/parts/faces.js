@@ -37,6 +37,7 @@ export class FaceList {
    * What one frame says; shown at most twice a second, changes of state at once.
    *
    * @param {FaceMessage[]} faces
+   * @returns {boolean} whether it was shown
    */
   push(faces) {
     const now = performance.now();
@@ -45,13 +46,14 @@ export class FaceList {
       const row = this._rows.get(track);
       if (row) row.seen = now;
     }
-    if (!changed && now - this._shown < REFRESH) return;
+    if (!changed && now - this._shown < REFRESH) return false;
     this._shown = now;
     for (const face of faces) {
       // A frame's own reason counts only where the frame was not judged.
       this._show({ ...face, reason: face.verdict === "UNKNOWN" ? face.reason : null }, now);
     }
     this._forget(now);
+    return true;
   }
 
   /**

@@ -83,11 +83,20 @@ export class Timeline {
     const at = performance.now();
     this._samples.push({ at, share, state });
     while (this._samples.length && this._samples[0].at < at - SPAN - GAP) this._samples.shift();
-    setText(this._now, percent(share));
-    this._now.dataset.state = state;
     if (at - this._told < SPOKEN) return;
     this._told = at;
     this._canvas.setAttribute("aria-label", this._summary());
+  }
+
+  /**
+   * The number beside the title.
+   *
+   * @param {number | null} share 0..1
+   * @param {Verdict} state
+   */
+  say(share, state) {
+    setText(this._now, percent(share));
+    this._now.dataset.state = state;
   }
 
   /** @returns {string} */

@@ -1,13 +1,17 @@
 import { sleep } from "../api/backoff.js";
 import { asTrouble } from "../api/trouble.js";
-import { h, setText } from "./dom.js";
+import { h } from "./dom.js";
+import { ask, entry } from "./form_dialog.js";
 import { troubleBox } from "./notice.js";
+import { editRule } from "./rule_dialog.js";
+import { showSecret } from "./secret_dialog.js";
 
 /** @import { Webhooks } from "../api/webhooks.js" */
-/** @import { Delivery, Webhook } from "../api/types.js" */
+/** @import { Delivery, Rule, Webhook } from "../api/types.js" */
 
 const LOOKS = 10;
 const PAUSE = 1;
+const [MINUTE, HOUR] = [60_000, 3_600_000];
 const STATUS = { active: "active", paused: "paused, alerts are kept", disabled: "switched off" };
 const OUTCOME = { pending: "waits", delivered: "delivered", dead: "given up", cancelled: "cancelled" };
 
@@ -38,7 +42,10 @@ export class WebhookItem {
         { class: "webhook-tools" },
         this._button("Send a test", () => this._test()),
         this._button(paused ? "Resume" : "Pause", () => this._tell(paused ? "resume" : "pause")),
+        this._button("What is told", () => this._rule()),
+        this._button("New secret", () => this._rotate()),
         this._button("Last deliveries", async () => void (await this._show())),
+        this._button("Send again", () => this._replayRange()),
         this._button("Delete", () => this._remove()),
       ),
       this._said,
@@ -71,12 +78,20 @@ export class WebhookItem {
     return button;
   }
 
-  /** Sends a test and looks what comes of it, for some seconds. */
   async _test() {
     await this._webhooks.tell(this._webhook.id, "test");
+    await this._watch((shown) => shown[0]);
+  }
+
+  /**
+   * Looks what comes of a message, for some seconds.
+   *
+   * @param {(shown: Delivery[]) => Delivery | undefined} which newest first
+   */
+  async _watch(which) {
     for (let look = 0; look < LOOKS && !this._ended.signal.aborted; look += 1) {
-      const newest = await this._show();
-      if (newest && (newest.status !== "pending" || newest.attempts > 0)) return;
+      const found = which(await this._show());
+      if (found && (found.status !== "pending" || found.attempts > 0)) return;
       await sleep(PAUSE, this._ended.signal);
     }
   }
@@ -88,58 +103,84 @@ export class WebhookItem {
   }
 
   async _remove() {
-    if (!(await sure(`Delete the webhook to ${this._webhook.url}? What waits to be sent is forgotten.`))) return;
-    await this._webhooks.remove(this._webhook.id);
-    this._changed();
+    const question = `Delete the webhook to ${this._webhook.url}? What waits to be sent is forgotten.`;
+    const work = () => this._webhooks.remove(this._webhook.id);
+    const content = [h("p", {}, question)];
+    if (await ask({ title: "Delete the webhook", content, act: "Delete", leave: "Keep it", work })) this._changed();
   }
 
-  /** @returns {Promise<Delivery | undefined>} the newest */
+  async _rule() {
+    const save = (/** @type {Rule} */ rule) => this._webhooks.changeRule(this._webhook.id, rule);
+    if (await editRule(this._webhook.rule, save)) this._changed();
+  }
+
+  async _rotate() {
+    const hours = entry("Hours that the old one holds", {
+      type: "number",
+      min: "0",
+      max: "720",
+      value: "24",
+      step: "any",
+    });
+    const why = h("p", {}, "The receiver has so long to learn the new secret: both sign meanwhile.");
+    let secret = "";
+    const work = async () => {
+      secret = await this._webhooks.rotate(this._webhook.id, (hours.input.valueAsNumber || 0) * 3600);
+    };
+    const done = await ask({ title: "A new secret", content: [why, hours.element], act: "Make it", work });
+    if (done) showSecret(secret);
+  }
+
+  async _replayRange() {
+    const now = Date.now();
+    const since = entry("From", { type: "datetime-local", step: "1", required: true, value: local(now - HOUR) });
+    const until = entry("Until", { type: "datetime-local", step: "1", required: true, value: local(now + MINUTE) });
+    const why = h("p", {}, "What happened in this time is sent again, each message under its old id.");
+    let count = 0;
+    const work = async () => {
+      const [from, to] = [since, until].map(({ input }) => new Date(input.value));
+      count = await this._webhooks.replayRange(this._webhook.id, from ?? new Date(), to ?? new Date());
+    };
+    const content = [why, since.element, until.element];
+    if (!(await ask({ title: "Send again", content, act: "Send again", work }))) return;
+    this._said.replaceChildren(
+      h("p", { class: "none" }, count === 1 ? "1 message is sent." : `${count} messages are sent.`),
+    );
+    await this._watch((shown) => shown.find((one) => one.status === "pending") ?? shown[0]);
+  }
+
+  /** @param {Delivery} delivery */
+  async _replay({ id }) {
+    await this._webhooks.replay(this._webhook.id, id);
+    await this._watch((shown) => shown.find((one) => one.id === id));
+  }
+
+  /** @returns {Promise<Delivery[]>} newest first */
   async _show() {
     const found = await this._webhooks.deliveries(this._webhook.id);
-    const rows = found.map((one) =>
-      h(
+    const rows = found.map((one) => {
+      const again = this._button(one.status === "pending" ? "Try now" : "Send again", () => this._replay(one));
+      again.setAttribute("aria-label", `${again.textContent}: ${one.kind} of ${new Date(one.at).toLocaleString()}`);
+      return h(
         "li",
         {},
         h("time", { datetime: one.at }, new Date(one.at).toLocaleString()),
         h("span", {}, one.kind),
         h("strong", {}, one.status === "pending" && one.attempts ? "failed, is tried again" : OUTCOME[one.status]),
         h("span", { class: "delivery-answer" }, [one.code, one.answer].filter(Boolean).join(" ")),
-      ),
-    );
+        again,
+      );
+    });
     if (!rows.length) rows.push(h("li", {}, "Nothing was sent yet."));
     this._log.replaceChildren(...rows);
-    return found[0];
+    return found;
   }
 }
 
 /**
- * @param {string} question
- * @returns {Promise<boolean>}
+ * @param {number} time milliseconds since 1970
+ * @returns {string} as an input of local time has it
  */
-function sure(question) {
-  return new Promise((resolve) => {
-    const words = h("p", {});
-    setText(words, question);
-    const dialog = h(
-      "dialog",
-      { class: "dialog", "aria-label": "Delete the webhook" },
-      h(
-        "form",
-        { method: "dialog" },
-        words,
-        h(
-          "div",
-          { class: "buttons" },
-          h("button", { class: "primary", type: "submit", value: "yes" }, "Delete"),
-          h("button", { type: "submit", value: "" }, "Keep it"),
-        ),
-      ),
-    );
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(dialog.returnValue === "yes");
-    });
-    document.body.append(dialog);
-    dialog.showModal();
-  });
+function local(time) {
+  return new Date(time - new Date(time).getTimezoneOffset() * MINUTE).toISOString().slice(0, 19);
 }

@@ -42,6 +42,8 @@ export class StreamView {
     this._stream = null;
     /** @type {Verdict | null} */
     this._verdict = null;
+    /** @type {Verdict | null} */
+    this._told = null;
 
     this._timeline = new Timeline();
     this._faces = new FaceList();
@@ -104,6 +106,7 @@ export class StreamView {
 
   stop() {
     this._stop.abort();
+    this._speak("");
     clearInterval(this._ticker);
     this._timeline.stop();
     this._stage.stop();
@@ -150,6 +153,7 @@ export class StreamView {
    */
   _take(kind, data) {
     if (kind === "state") this._show(data);
+    else if (kind === "erased") this._events.erasePictures();
     else if (kind === "alert") {
       this._events.take(data);
       this._onEvent(data);
@@ -165,8 +169,10 @@ export class StreamView {
   /** @param {VerdictMessage} message */
   _judged(message) {
     this._timeline.push(message.share, message.state);
-    this._faces.push(message.faces);
-    this._sayVerdict(message.state, message.share);
+    // All panels tell the same moment.
+    if (this._faces.push(message.faces) || message.state !== this._verdict) {
+      this._sayVerdict(message.state, message.share);
+    }
   }
 
   /** @param {Stream} stream */
@@ -190,6 +196,7 @@ export class StreamView {
   _sayVerdict(verdict, share) {
     const { headline, sentence } = verdictWords(verdict, share, this._faces.size);
     setText(this._sentence, sentence);
+    this._timeline.say(share, verdict);
     if (verdict === this._verdict) return;
     this._verdict = verdict;
     this._panel.dataset.state = verdict;
@@ -197,14 +204,21 @@ export class StreamView {
     this._panel.querySelector(".sign")?.replaceWith(stateSign(verdict));
     setText(this._headline, headline);
     document.title = `${verdict === "FAKE" ? "Looks fake: " : ""}${this.title}`;
-    // FAKE is told by the banner; the rest not oftener than one can listen.
+    this._tell();
+  }
+
+  /** For screen readers: FAKE is told by the banner, the rest not oftener than one can listen. */
+  _tell() {
     const now = performance.now();
-    if (verdict === "FAKE" || now - this._spokenAt < SPOKEN) return;
-    this._spokenAt = now;
-    this._speak(`${this._name}: ${headline}.`);
+    const verdict = this._verdict;
+    if (!verdict || verdict === this._told || (verdict !== "FAKE" && now - this._spokenAt < SPOKEN)) return;
+    this._told = verdict;
+    if (verdict !== "FAKE") this._spokenAt = now;
+    this._speak(verdict === "FAKE" ? "" : `${this._name}: ${verdictWords(verdict, null, 0).headline}.`);
   }
 
   async _tick() {
+    this._tell();
     this._health.showPlayback(await this._meter.read(this._stage.peer));
     if (this._stream?.state === "up" && performance.now() - this._lastDirect > DIRECT) {
       const shares = this._stream.tracks.map(({ share }) => share).filter((share) => share !== null);

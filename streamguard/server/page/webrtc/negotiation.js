@@ -29,10 +29,11 @@ export class Session {
    * @param {RTCPeerConnection} peer with its transceivers and data channels made
    * @param {string} path the endpoint
    * @param {AbortSignal} signal
+   * @param {(sdp: string) => string} [adapted] what is made of the answer before it is applied
    * @returns {Promise<Session>}
    * @throws {Trouble}
    */
-  static async open(client, peer, path, signal) {
+  static async open(client, peer, path, signal, adapted = (sdp) => sdp) {
     /** @type {RTCIceCandidate[]} */
     const late = [];
     let posted = false;
@@ -57,7 +58,7 @@ export class Session {
       );
     }
     session = new Session(client, peer, new URL(location, response.url).href, response.headers.get("ETag"));
-    await peer.setRemoteDescription({ type: "answer", sdp: await response.text() });
+    await peer.setRemoteDescription({ type: "answer", sdp: adapted(await response.text()) });
     if (late.length) void session._trickle(late);
     return session;
   }

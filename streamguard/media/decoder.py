@@ -1,0 +1,85 @@
+"""One video track's packets into whole, progressive frames."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import av
+import av.error
+from av.video.stream import VideoStream
+
+from streamguard.media.deinterlace import Deinterlacer
+from streamguard.media.keyframes import KeyframeJoiner
+
+_LOST_PACKETS, _LOST_SECONDS = 40, 2.0
+"""So many packets and seconds in a row that are not of the codec: damage does not last so long."""
+
+
+class FrameDecoder:
+    """Decodes the packets of one stream: pieces are joined, damage is skipped and counted, fields are woven.
+
+    Args:
+        stream: the track.
+        joined: keyframes may come in pieces (H.264 over RTP).
+    """
+
+    def __init__(self, stream: VideoStream, *, joined: bool) -> None:
+        self._stream = stream
+        self._joiner = KeyframeJoiner(stream) if joined else None
+        self._deinterlacer = Deinterlacer()
+        self._failed = 0
+        self._decoded_at: float | None = None
+        self.errors = 0
+        """Packets and pictures skipped because they were damaged."""
+        self.decoded = 0
+        """Intact pictures."""
+
+    @property
+    def lost(self) -> bool:
+        """Whether nothing that came of late was of the codec, after pictures had come: the sender has changed it.
+
+        No demuxer tells: libav's keeps the codec that a stream began with.
+        """
+        return (
+            self._decoded_at is not None
+            and self._failed >= _LOST_PACKETS
+            and time.monotonic() - self._decoded_at >= _LOST_SECONDS
+        )
+
+    def whole(self, packet: av.Packet[VideoStream]) -> list[av.Packet[VideoStream]]:
+        """The packets that can be decoded now: `packet`, or what it completes."""
+        return [packet] if self._joiner is None else self._joiner.push(packet)
+
+    def decode(self, packet: Any) -> list[av.VideoFrame]:
+        """The frames of a packet, often one or none; an empty packet brings what was held back.
+
+        Raises:
+            av.FFmpegError: an interlaced picture's pixel format is none that can be deinterlaced.
+        """
+        try:
+            frames: list[av.VideoFrame] = packet.decode()
+        except EOFError:
+            frames = []
+        except av.FFmpegError:
+            self.errors += 1
+            self._failed += 1
+            return []
+        shown = self._shown(frames)
+        return shown if packet.size else shown + self._deinterlacer.finish()
+
+    def finish(self) -> list[av.VideoFrame]:
+        """The frames that were held back when reading failed."""
+        try:
+            frames = self._stream.codec_context.decode(None)
+        except (av.FFmpegError, EOFError):
+            frames = []
+        return self._shown(frames) + self._deinterlacer.finish()
+
+    def _shown(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
+        intact = [frame for frame in frames if not frame.is_corrupt]
+        self.errors += len(frames) - len(intact)
+        self.decoded += len(intact)
+        if intact:
+            self._failed, self._decoded_at = 0, time.monotonic()
+        return [shown for frame in intact for shown in self._deinterlacer.push(frame)]

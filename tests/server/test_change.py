@@ -1,0 +1,151 @@
+"""A stream whose source is changed: whoever watches it goes on watching."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import av
+import numpy as np
+import pytest
+
+from streamguard.media import picture_from_rgb
+from streamguard.server.app import Server
+from streamguard.server.overlay_feed import OverlayFeed
+from streamguard.types import EventKind, Frame
+from tests.server.peers import Peer, masked, until
+from tests.support.portraits import portrait_clip
+
+STREAM = "/api/v1/streams/door"
+
+
+@pytest.fixture(scope="module")
+def fake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A green face, and nothing else."""
+    return portrait_clip(tmp_path_factory.mktemp("change") / "fake.mp4", 4.0, (0.0, 4.0))
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    """One thread for painting and encoding."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+async def test_a_viewer_sees_the_new_source(
+    server: Server, http: aiohttp.ClientSession, real: Path, fake: Path
+) -> None:
+    assert (await http.post("/api/v1/streams", json={"source": str(real), "name": "door"})).status == 201
+    async with Peer(http) as viewer:
+        await viewer.play("door")
+        await until(lambda: any(message["state"] == "REAL" for message in viewer.messages))
+        stream, session = server.hub.find("door"), viewer.pc.connectionState
+        assert session == "connected"
+        changed = await http.patch(STREAM, json={"source": str(fake)})
+        document = await changed.json()
+        assert (changed.status, document["state"], document["source"]) == (200, "starting", str(fake))
+        assert document["totals"]["received"] == 0
+        # The same connection brings the new picture and the new verdicts.
+        await until(lambda: viewer.messages[-1]["state"] == "FAKE" and masked(viewer))
+        assert viewer.pc.connectionState == "connected"
+        assert server.book.opened == 1
+        assert server.hub.find("door") is stream
+        assert stream.feeds["live"].viewers == 1
+        # And back: nobody goes on believing that a face is held for fake.
+        await until(lambda: server.events.counts[EventKind.FAKE_OPENED] == 1)
+        assert (await http.patch(STREAM, json={"source": str(real)})).status == 200
+        closed = server.events.find(limit=9, kind=EventKind.FAKE_CLOSED)[0]
+        assert [event.detail for event in closed] == ["the source was changed while the face was held for fake"]
+        await until(lambda: viewer.messages[-1]["state"] == "REAL")
+        epochs = [event.epoch for event in server.events.find(limit=9, kind=EventKind.STREAM_UP)[0]]
+        assert epochs == [2, 1, 0]
+        assert server.book.opened == 1
+
+
+async def test_a_listener_goes_on_listening(server: Server, http: aiohttp.ClientSession, real: Path) -> None:
+    await http.post("/api/v1/streams", json={"source": str(real), "name": "door"})
+    async with http.get(f"{STREAM}/events") as answer, asyncio.timeout(60):
+        told = _told(answer)
+        await _reaches(told, "alert", epoch=0)
+        await http.patch(STREAM, json={"transport": "udp"})
+        await _reaches(told, "alert", epoch=1)
+        await http.delete(STREAM)
+        await _reaches(told, "state", state="ended")
+        assert [each async for each in told] == []
+
+
+async def test_a_source_that_is_not_there_can_be_corrected(
+    server: Server, http: aiohttp.ClientSession, real: Path
+) -> None:
+    await http.post("/api/v1/streams", json={"source": str(real.with_name("none.mp4")), "name": "door"})
+    await until(lambda: server.hub.find("door").state == "failed")
+    await http.patch(STREAM, json={"source": str(real)})
+    await until(lambda: server.hub.find("door").state == "up")
+    async with Peer(http) as viewer:
+        await viewer.play("door")
+        await until(lambda: viewer.frames)
+
+
+async def test_changes_and_the_end_at_the_same_time(
+    server: Server, http: aiohttp.ClientSession, real: Path, fake: Path
+) -> None:
+    await http.post("/api/v1/streams", json={"source": str(real), "name": "door"})
+    await until(lambda: server.hub.find("door").state == "up")
+    changes = [http.patch(STREAM, json={"source": str(source)}) for source in (fake, real, fake)]
+    *changed, ended = await asyncio.gather(*changes, http.delete(STREAM))
+    assert ended.status == 204
+    assert {response.status for response in changed} <= {200, 404}
+    assert (await http.get(STREAM)).status == 404
+    assert server.hub.streams() == []
+
+
+async def test_the_new_source_begins_with_a_key_frame(threads: ThreadPoolExecutor) -> None:
+    feed = OverlayFeed("door", "none", 0.5, threads)
+    track = feed.join("h264")
+    packets: list[av.Packet[Any]] = []
+    # Less than the pause between two key frames lies between the first picture and the change.
+    for epoch, index in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        if (epoch, index) == (1, 0):
+            await feed.renew()
+        feed.frame(_frame(epoch, index))
+        packets.append(await track.recv())
+    assert [bool(packet.is_keyframe) for packet in packets] == [True, False, True, False]
+    times = [packet.pts or 0 for packet in packets]
+    assert times == sorted(set(times))
+    track.stop()
+    await feed.renew()
+    # Nobody looks, so nothing is made; the next one to look gets pictures.
+    feed.frame(_frame(2, 0))
+    track = feed.join("h264")
+    feed.frame(_frame(2, 1))
+    assert (await track.recv()).is_keyframe
+    assert feed.pictures == 5
+    await feed.aclose()
+
+
+def _frame(epoch: int, index: int) -> Frame:
+    rgb = np.full((96, 128, 3), 40 + 40 * index + 80 * epoch, np.uint8)
+    now = asyncio.get_running_loop().time()
+    return Frame("door", epoch, index, index / 30, now, picture_from_rgb(rgb))
+
+
+async def _told(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    kind = ""
+    async for raw in answer.content:
+        name, _, value = raw.decode().strip().partition(": ")
+        if name == "event":
+            kind = value
+        elif name == "data":
+            yield kind, json.loads(value)
+
+
+async def _reaches(told: AsyncIterator[tuple[str, dict[str, Any]]], kind: str, **wanted: object) -> None:
+    async for each, data in told:
+        if each == kind and wanted.items() <= data.items():
+            return
+    pytest.fail(f"it ended before {kind} {wanted}")
