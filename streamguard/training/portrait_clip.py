@@ -18,6 +18,10 @@ from streamguard.training.selfblend import swap_like_blend
 from streamguard.types import Float64Array, Picture, UInt8Array
 
 
+INNER_FACE = 48.0
+"""Pixels across the blended inner face: coarse enough to be seen by eye, as the fake of a demonstration should be."""
+
+
 def write_portrait_clip(
     path: Path,
     *,
@@ -55,7 +59,7 @@ def portrait_frames(
     random = np.random.default_rng(seed)
     real: UInt8Array = np.asarray(data.astronaut(), dtype=np.uint8)
     found = CenterFaceDetector(threads=1).detect(picture_from_rgb(real))
-    fake = swap_like_blend(real, found.landmarks[0], random)
+    fake = swap_like_blend(real, found.landmarks[0], random, INNER_FACE)
     noise = random.normal(0, 1.5, size=(8, height, width)).astype(np.float32)
     phases = random.uniform(0, 2 * math.pi, size=6)
     for index in range(round(seconds * rate)):

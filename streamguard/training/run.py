@@ -27,7 +27,7 @@ from streamguard.verdict import raw_score
 
 FALSE_POSITIVE_LIMIT = 0.1
 """Share of held-out real crops that may be called fake: a guard that cries wolf is switched off."""
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995)
+THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.88, 0.9, 0.91, 0.92, 0.93, 0.94, 0.95, 0.97, 0.98, 0.99, 0.995)
 SMALLEST_SLOPE = 1e-3
 
 
