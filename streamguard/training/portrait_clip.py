@@ -17,7 +17,6 @@ from streamguard.media import Mp4Writer, picture_from_rgb
 from streamguard.training.selfblend import swap_like_blend
 from streamguard.types import Float64Array, Picture, UInt8Array
 
-
 INNER_FACE = 48.0
 """Pixels across the blended inner face: coarse enough to be seen by eye, as the fake of a demonstration should be."""
 
