@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.engine import make_url
@@ -15,6 +16,9 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from streamguard.errors import ConfigError, OutboxError, StreamguardError, redact
+
+if TYPE_CHECKING:
+    import aiosqlite
 
 BUSY_SECONDS = 5.0
 """How long a writer waits for another process's transaction."""
@@ -138,10 +142,28 @@ def _engine(url: str, busy: float) -> tuple[AsyncEngine, str]:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     # Transactions are begun by hand: the driver would begin them late, as readers that cannot become writers.
     connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
+    try:
+        connection.run_async(_use_wal)
+        cursor = connection.cursor()
+        for pragma in ("synchronous = FULL", "foreign_keys = ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+    except BaseException:
+        connection.close()
+        raise
+
+
+async def _use_wal(connection: aiosqlite.Connection) -> None:
+    # SQLite's own busy time-out does not hold for the change of the journal: two that open at once would fail.
+    limit = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            async with connection.execute("PRAGMA journal_mode = WAL"):
+                return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > limit:
+                raise
+            await asyncio.sleep(0.02)
 
 
 def _begin_sqlite(connection: sa.Connection) -> None:

@@ -46,6 +46,9 @@ def refused_port() -> int:
 
 
 class _QuietServer(ThreadingHTTPServer):
+    # Closing waits for the requests that are being answered.
+    daemon_threads = False
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         # Clients that do not trust the certificate leave in the middle of the handshake.
         if not isinstance(sys.exception(), OSError):
