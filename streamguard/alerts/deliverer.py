@@ -165,8 +165,8 @@ class Deliverer:
             await asyncio.wait({woken, *self._tasks}, timeout=self._limits.poll, return_when=asyncio.FIRST_COMPLETED)
         finally:
             woken.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await woken
+            # Not awaited itself: to swallow its cancellation would swallow ours, and the end would never be heard.
+            await asyncio.wait([woken])
 
     async def _advance(self) -> bool:
         """One round: mend, tick, settle, claim, start. Whether there was anything to do."""
