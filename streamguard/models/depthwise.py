@@ -43,5 +43,7 @@ def depthwise(x: torch.Tensor, weight: torch.Tensor, stride: Pair, padding: Pair
     """
     slow = x.device.type == "cpu" and torch.is_grad_enabled() and weight.requires_grad
     if slow and torch.is_autocast_enabled("cpu"):
-        return _Depthwise.apply(x.to(torch.get_autocast_dtype("cpu")), weight, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
+        narrow = x.to(torch.get_autocast_dtype("cpu"))
+        # torch leaves `apply` untyped
+        return _Depthwise.apply(narrow, weight, stride, padding)  # type: ignore[no-any-return, no-untyped-call]
     return functional.conv2d(x, weight, None, stride, padding, groups=len(weight))

@@ -99,6 +99,7 @@ def lost_detail(pictures: torch.Tensor, detail: Detail) -> torch.Tensor:
         (detail.smooth > 0, smooth),
         (detail.chroma > 0, even_colour),
     ):
+        # mypy infers no type of a default in a lambda
         pictures = on_rows(pictures, chosen, lambda some, change=change: whole_levels(change(some)))  # type: ignore[misc]
     return pictures
 

@@ -35,19 +35,26 @@ _FRAMES_DECODED = """async () => {
   }
   return decoded;
 }"""
-# The overlay's vermillion over the clip's green face; skin alone has far less between green and blue.
-_ORANGE = """([x0, y0, x1, y1]) => {
-  const video = document.querySelector("video");
+PIXELS = """
   const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
   const pen = canvas.getContext("2d");
   pen.drawImage(video, 0, 0);
   const [left, right] = [x0, x1].map((x) => Math.round(x * canvas.width));
   const [top, bottom] = [y0, y1].map((y) => Math.round(y * canvas.height));
   const { data } = pen.getImageData(left, top, right - left, bottom - top);
-  let hot = 0;
+"""
+"""In the page: `data`, the pixels of `video` between the shares x0, y0, x1, y1 of its sides."""
+# The overlay's vermillion over the clip's green face; skin alone has far less between green and blue.
+_ORANGE = (
+    """([x0, y0, x1, y1]) => {
+  const video = document.querySelector("video");
+"""
+    + PIXELS
+    + """  let hot = 0;
   for (let i = 0; i < data.length; i += 4) hot += data[i] - data[i + 1] > 25 && data[i + 1] - data[i + 2] > 45;
   return hot / (data.length / 4);
 }"""
+)
 FACE = (0.42, 0.34, 0.58, 0.56)
 """The middle of the face in `portrait_pictures`, x0, y0, x1, y1 as shares of the picture."""
 

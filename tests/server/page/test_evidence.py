@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from playwright.async_api import Page, expect
 
-from tests.server.page.browsing import FACE, chromium, opened
+from tests.server.page.browsing import FACE, PIXELS, chromium, opened
 from tests.server.page.serving import Served, served
 from tests.server.test_webhooks_api import LOOPBACK, subscribed
 from tests.support.portraits import portrait_clip
@@ -21,18 +21,15 @@ from tests.support.receiver import Receiver, receiver
 pytestmark = pytest.mark.slow
 
 # How much greener than red the middle of the face is, 0..255, and where in the clip: its first and last pictures.
-_LOOK = """async ([x0, y0, x1, y1]) => {
+_LOOK = (
+    """async ([x0, y0, x1, y1]) => {
   const video = document.querySelector("video");
   video.muted = true;
   const until = (kind) => new Promise((done) => video.addEventListener(kind, done, { once: true }));
   const green = () => {
-    const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
-    const pen = canvas.getContext("2d");
-    pen.drawImage(video, 0, 0);
-    const [left, right] = [x0, x1].map((x) => Math.round(x * canvas.width));
-    const [top, bottom] = [y0, y1].map((y) => Math.round(y * canvas.height));
-    const { data } = pen.getImageData(left, top, right - left, bottom - top);
-    let sum = 0;
+"""
+    + PIXELS
+    + """    let sum = 0;
     for (let i = 0; i < data.length; i += 4) sum += data[i + 1] - data[i];
     return sum / (data.length / 4);
   };
@@ -49,6 +46,7 @@ _LOOK = """async ([x0, y0, x1, y1]) => {
   seen.push([video.currentTime, green()]);
   return { seen, length: video.duration, error: video.error && video.error.message };
 }"""
+)
 
 
 @asynccontextmanager
