@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from streamguard.training.search import Budget, Standing, search
 from streamguard.training.search.report import facts, page
 from streamguard.training.search.trial import Pruned, Result, Task
 from tests.support.training_data import CONFIG, micro_config
-from tests.training.search.studies import fast, plan_of, pretended, quietly
+from tests.training.search.studies import KilledOnce, fast, plan_of, pretended, quietly
 
 
 def test_three_trials_then_one_more(config: TrainConfig, packs: Path, tmp_path: Path) -> None:
@@ -46,20 +45,15 @@ def test_two_workers_in_processes_of_their_own(config: TrainConfig, packs: Path,
 
 
 @pytest.mark.slow
-def test_a_killed_worker_is_a_failed_trial(config: TrainConfig, packs: Path, tmp_path: Path) -> None:
+def test_a_killed_worker_is_a_failed_trial(
+    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The system ends a process that is out of memory; the other trials are done all the same."""
+    killer = KilledOnce(tmp_path / "killed")
+    monkeypatch.setattr("streamguard.training.search.study._watch", lambda *_: killer)
     plan = replace(plan_of(config, packs, tmp_path / "out", trials=4), workers=2)
-    killed: list[int] = []
-
-    def kill_one(study: optuna.Study, standing: Standing) -> None:
-        if standing.done == 1 and not killed:
-            victim = multiprocessing.active_children()[0]
-            assert victim.pid is not None
-            killed.append(victim.pid)
-            os.kill(victim.pid, 9)
-            victim.join(30)
-
-    found = search(plan, kill_one)
+    found = search(plan, quietly)
+    assert killer.marker.exists()
     states = [trial.state for trial in found.study.trials]
     assert len(states) == 4
     failures = [trial.user_attrs["failure"] for trial in found.study.get_trials(states=(TrialState.FAIL,))]
