@@ -13,7 +13,9 @@ APT := gir1.2-gst-plugins-bad-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-libav 
 demo: $(VENV)/.installed
 	$(RUN) demo
 
-# What fails beside others on a crowded machine is asked once more, alone; what fails then too fails the run.
+# Two workers of two threads each would wait for one another; one thread each is several times as fast. What fails
+# beside others on a crowded machine is asked once more, alone; what fails then too fails the run.
+test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.dev system lint
 	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations=40 || { \
 		echo "=== What failed is run once more, alone. A test that passes only then is unsteady: report it. ==="; \
