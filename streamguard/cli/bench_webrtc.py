@@ -19,7 +19,7 @@ from rich.table import Table
 from streamguard.cli.bench_peers import TimeCodeTrack, Viewer, connect, connection, still_picture
 from streamguard.cli.runner import console, notes
 from streamguard.errors import OutputError
-from streamguard.server.connection import close_connection
+from streamguard.media.peer_connection import close_connection
 from streamguard.types import Picture
 
 _WARM_UP = 3.0

@@ -69,7 +69,7 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
         notes.print(f"{guard.spec.name} on {guard.engine.describe()}", markup=False)
         url = source or str(out / "clip.mp4")
         if source is None:
-            notes.print(f"making {url}: a real portrait, its face blended from {fake_from:g} s on")
+            notes.print(f"making {url}: a real portrait, its face rendered by a network from {fake_from:g} s on")
             clip = out / "clip.mp4"
             await asyncio.to_thread(
                 write_portrait_clip, clip, seconds=seconds, fake_from=fake_from, width=WIDTH, height=HEIGHT
@@ -153,7 +153,7 @@ def _print_verdicts(moments: list[Moment], fake_from: float | None) -> None:
     cut = fake_from if fake_from is not None else float("inf")
     parts = [
         ("first half", "real", [m for m in moments if m.time < cut]),
-        ("second half", "blended", [m for m in moments if m.time >= cut]),
+        ("second half", "rendered", [m for m in moments if m.time >= cut]),
     ]
     if fake_from is None:
         parts = [("all", "unknown", moments)]

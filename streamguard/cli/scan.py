@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from streamguard.pipeline.stream import FrameReport
 
 FAKE_FOUND = 10
+ENGINE_WAIT = 600.0
+"""Seconds that a file waits for an engine that failed and is being loaded again."""
 MOST_ROWS, MOST_SPANS = 20, 4
 STYLES = {Verdict.FAKE: "bold dark_orange3", Verdict.REAL: "dodger_blue2", Verdict.UNKNOWN: "grey58"}
 
@@ -76,7 +78,7 @@ async def _scan(
     faults: list[StreamguardError] = []
     complete = False
     options = WatchOptions(source=SourceOptions(verify_tls=verify_tls))
-    guard = await asyncio.to_thread(Guard.open, model, engine)
+    guard = await asyncio.to_thread(Guard.open, model, engine, patience=ENGINE_WAIT)
     async with guard:
         try:
             columns = (

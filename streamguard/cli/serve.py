@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from streamguard.cli.runner import notes, stop_asked
+from streamguard.cli.service_manager import ServiceManager
 from streamguard.errors import StreamguardError
 
 if TYPE_CHECKING:
@@ -60,19 +61,20 @@ async def _serve(config: Config, reread: Callable[[], Config] | None) -> None:
     wanted = config.engine
     opening = partial(Guard.open, wanted.model, wanted.engine, threads=wanted.threads, cache=wanted.cache)
     guard = await asyncio.to_thread(opening)
-    async with guard, serving(config, guard, reread) as server:
+    manager = ServiceManager()
+    async with guard, serving(config, guard, reread) as server, manager.running(f"open {server.url}"):
         notes.print(f"streamguard: open {server.url}", highlight=False, soft_wrap=True)
-        reloading = asyncio.create_task(_reload_when_asked(server, reload), name="reloads")
+        reloading = asyncio.create_task(_reload_when_asked(server, reload, manager), name="reloads")
         await stop.wait()
         reloading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reloading
 
 
-async def _reload_when_asked(server: Server, asked: asyncio.Event) -> None:
+async def _reload_when_asked(server: Server, asked: asyncio.Event, manager: ServiceManager) -> None:
     while True:
         await asked.wait()
         asked.clear()
         # What went wrong is in the log, and nothing was changed.
-        with contextlib.suppress(StreamguardError):
+        with manager.reloading(), contextlib.suppress(StreamguardError):
             await server.reload()

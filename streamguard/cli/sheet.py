@@ -45,7 +45,7 @@ def contact_sheet(
         axes.imshow(rgb)
         axes.set_axis_off()
         fake = fake_from is not None and time >= fake_from
-        truth = "" if fake_from is None else ("   truth: blended" if fake else "   truth: real")
+        truth = "" if fake_from is None else ("   truth: fake" if fake else "   truth: real")
         axes.set_title(f"{time:.1f} s{truth}", fontsize=10, loc="left", pad=3, color=FAKE if fake else "black")
     _timeline(figure.add_subplot(grid[rows, :]), moments, fake_from)
     picture = BytesIO()
@@ -58,7 +58,7 @@ def _timeline(axes: Axes, moments: Sequence[Moment], fake_from: float | None) ->
     times = [moment.time for moment in moments]
     end = max(times, default=1.0)
     if fake_from is not None:
-        axes.axvspan(fake_from, max(end, fake_from), color=FAKE, alpha=0.12, linewidth=0, label="truth: blended")
+        axes.axvspan(fake_from, max(end, fake_from), color=FAKE, alpha=0.12, linewidth=0, label="truth: fake")
     shares = [float("nan") if moment.share is None else moment.share for moment in moments]
     axes.plot(times, shares, color="black", linewidth=1.5, label="share of fake frames in the window")
     for state, colour in ((Verdict.FAKE, FAKE), (Verdict.REAL, REAL), (Verdict.UNKNOWN, UNKNOWN)):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -77,6 +78,8 @@ def train(
     packs = work / "packs"
     if data is not None:
         _prepare(data, read, packs)
+    if read.rerender is not None:
+        _rerender(read, packs)
     if preview:
         _preview(read, packs, preview)
     if prepare_only or preview:
@@ -139,20 +142,33 @@ def _make_writable(folder: Path) -> None:
     check_writable(folder / "file")
 
 
+def _rerender(config: TrainConfig, packs: Path) -> None:
+    from streamguard.training.rerender import make_rerendered
+
+    with Progress(*_COLUMNS, console=notes) as progress:
+        make_rerendered(config, packs, _bars(progress))
+
+
+def _bars(progress: Progress) -> Callable[[str, int, int], None]:
+    """A bar for each thing that is made, as it is told of."""
+    tasks: dict[str, TaskID] = {}
+
+    def advance(name: str, done: int, total: int) -> None:
+        if name not in tasks:
+            tasks[name] = progress.add_task(name, total=total, note="")
+        progress.update(tasks[name], completed=done)
+
+    return advance
+
+
 def _prepare(data: Path, config: TrainConfig, packs: Path) -> None:
     from streamguard.training.prepare import prepare
 
     skipped: list[str] = []
     with Progress(*_COLUMNS, console=notes) as progress:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(pack: str, done: int, total: int) -> None:
-            if pack not in tasks:
-                tasks[pack] = progress.add_task(f"pack {pack}", total=total, note="")
-            progress.update(tasks[pack], completed=done)
-
+        bars = _bars(progress)
         try:
-            prepare(data, config, packs, advance, skipped.append)
+            prepare(data, config, packs, lambda pack, done, total: bars(f"pack {pack}", done, total), skipped.append)
         finally:
             for sentence in skipped[:SHOWN]:
                 notes.print(f"skipped {sentence}", markup=False, highlight=False, soft_wrap=True)

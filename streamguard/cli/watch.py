@@ -8,7 +8,7 @@ import json
 import sys
 from collections import deque
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -34,7 +34,10 @@ NOTICE = "An automated estimate that may be wrong."
 
 
 def watch(
-    url: Annotated[str, typer.Argument(help="camera:0, a file, loop:FILE, or an rtsp, rtmp, http(s), udp or HLS URL.")],
+    url: Annotated[
+        str,
+        typer.Argument(help="camera:0, a file, loop:FILE, or an rtsp, rtmp, http(s), udp, HLS or whep+https URL."),
+    ],
     jsonl: Annotated[
         bool, typer.Option("--jsonl", help="One JSON object a line on stdout instead of the table.")
     ] = False,
@@ -49,12 +52,20 @@ def watch(
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
     transport: Annotated[str, typer.Option(help="RTSP over `tcp` or `udp`.")] = "tcp",
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="STREAMGUARD_SOURCE_TOKEN", help="Bearer token for the endpoint of a WHEP source."),
+    ] = None,
     timeout: Annotated[
         float, typer.Option(min=0.1, help="Seconds until the source must have answered, or may be silent.")
     ] = 10.0,
     insecure: Annotated[
         bool, typer.Option("--insecure", help="Do not check the certificates of https, rtsps and rtmps hosts.")
     ] = False,
+    hwaccel: Annotated[
+        Literal["off", "auto", "cuda", "vaapi", "qsv", "vdpau", "videotoolbox", "d3d11va"],
+        typer.Option(help="Decode on a device; software where there is none."),
+    ] = "off",
     wait: Annotated[bool, typer.Option("--wait", help="Keep trying when the source is not there yet.")] = False,
     model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = "unet_lite0",
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
@@ -69,7 +80,7 @@ def watch(
     chosen: Literal["tcp", "udp"] = "udp" if transport == "udp" else "tcp"
     if overlay is not None:
         check_writable(overlay, url)
-    source = SourceSettings(chosen, timeout, not insecure)
+    source = SourceSettings(chosen, timeout, not insecure, token, hwaccel)
     run(lambda: _watch(url, jsonl, overlay, restream or [], seconds, source, wait, model, engine))
 
 
@@ -80,6 +91,8 @@ class SourceSettings:
     transport: Literal["tcp", "udp"]
     patience: float
     verify_tls: bool
+    token: str | None = field(default=None, repr=False)
+    hwaccel: Literal["off", "auto", "cuda", "vaapi", "qsv", "vdpau", "videotoolbox", "d3d11va"] = "off"
 
 
 async def _watch(
@@ -107,6 +120,8 @@ async def _watch(
         open_timeout=asked.patience,
         read_timeout=asked.patience,
         verify_tls=asked.verify_tls,
+        token=asked.token,
+        hwaccel=asked.hwaccel,
     )
     options = WatchOptions(source=source, wait_for_source=wait)
     guard = await asyncio.to_thread(Guard.open, model, engine)

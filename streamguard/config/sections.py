@@ -108,6 +108,11 @@ class ServerSettings(Section):
         default=100, description="WHIP and WHEP sessions together; beyond: 503 with `Retry-After`."
     )
     max_streams: Annotated[int, Field(ge=1)] = Field(default=32, description="Streams; beyond: 503.")
+    admission: Literal["measured", "off"] = Field(
+        default="measured",
+        description="measured: a stream with which any would be judged less than once a second on this machine is "
+        "refused (503 with `Retry-After`), those of the file are taken with a warning; off: only `max_streams` counts.",
+    )
     connect_timeout: Annotated[float, Field(gt=0)] = Field(
         default=20.0, description="Seconds a new session has until media flows."
     )

@@ -15,7 +15,7 @@ from streamguard.alerts.rules import Rule
 from streamguard.config.sections import STREAM_NAME, Location, Section, secret_file
 from streamguard.errors import OutputError, redact
 
-_HOSTED = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "srt", "tcp"})
+_HOSTED = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "whep+http", "whep+https", "srt", "tcp"})
 _SCHEMES = _HOSTED | {"udp", "rtp", "file"}
 _PLUGINS = "streamguard.sources"
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
@@ -40,14 +40,25 @@ class StreamSettings(Section):
         description="URL, path or `camera:N`, as for `streamguard watch`.", examples=["rtsp://camera.example/live"]
     )
     source_file: Path | None = secret_file("source")
+    token: SecretStr | None = Field(default=None, description="Bearer token for the endpoint of a WHEP source.")
+    token_file: Path | None = secret_file("token")
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="What carries RTSP media.")
+    hwaccel: Literal["off", "auto", "cuda", "vaapi", "qsv", "vdpau", "videotoolbox", "d3d11va"] = Field(
+        default="off",
+        description="Decode on a device; auto: the first one that is here. Software where there is none, or it does "
+        "not take the codec. Not tried on a device yet.",
+    )
     loop: bool = Field(default=True, description="A file starts over at its end.")
     verify_tls: bool = Field(
         default=True, description="https, rtsps and rtmps hosts must show a certificate that is trusted."
     )
+    stall_seconds: Annotated[float, Field(ge=1, le=300)] = Field(
+        default=10.0,
+        description="So long without a new picture, and the source is taken for down and opened again.",
+    )
     model: str | None = Field(default=None, description="Another detector than `engine.model` for this stream.")
     priority: Annotated[int, Field(ge=1, le=10)] = Field(
-        default=1, description="While the engine is busy, faces of a stream of priority 2 get twice the share of 1."
+        default=1, description="Where there is not time for all, a stream of 2 is judged twice as often as one of 1."
     )
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
     outputs: list[Location] = Field(
@@ -66,6 +77,13 @@ class StreamSettings(Section):
     def _opens(cls, source: Location) -> Location:
         check_source(source.get_secret_value())
         return source
+
+    @field_validator("token")
+    @classmethod
+    def _fits_a_header(cls, token: SecretStr | None) -> SecretStr | None:
+        if token is not None and not re.fullmatch(r"[\x21-\x7e]+", token.get_secret_value()):
+            raise ValueError("a token has printable ASCII characters without spaces")
+        return token
 
     @field_validator("outputs")
     @classmethod

@@ -20,7 +20,7 @@ import numpy as np
 from streamguard.errors import EngineUnavailable
 from streamguard.faces.region import thumbnail
 from streamguard.openvino_runtime import core, openvino
-from streamguard.types import FloatArray, Picture
+from streamguard.types import FloatArray, Picture, UInt8Array
 
 STRIDE = 4
 PIXEL_BUDGET = 640 * 384
@@ -75,21 +75,31 @@ class CenterFaceDetector:
 
     def detect(self, picture: Picture) -> Detections:
         """All faces of the picture, best first."""
-        width, height = self._input_size(picture)
-        request = self._request(width, height)
-        results = request.infer({0: thumbnail(picture, width, height)[None]}, share_inputs=True, share_outputs=True)
+        small = thumbnail(picture, *self.input_size(picture.width, picture.height))
+        return self.detect_small(small, picture.width, picture.height)
+
+    def detect_small(self, pixels: UInt8Array, width: int, height: int) -> Detections:
+        """All faces of a picture that is no `Picture`, best first.
+
+        Args:
+            pixels: uint8 [h, w, 3] RGB, the picture resized to its `input_size`.
+            width, height: of the picture itself.
+        """
+        size = pixels.shape[1], pixels.shape[0]
+        results = self._request(*size).infer({0: pixels[None]}, share_inputs=True, share_outputs=True)
         heat, scale, offset, landmarks = (results[index][0] for index in range(4))
         found = self._decode(heat[0], scale, offset, landmarks)
-        ratio = np.array([picture.width / width, picture.height / height], dtype=np.float32)
-        limit = np.array([picture.width, picture.height], dtype=np.float32)
+        limit = np.array([width, height], dtype=np.float32)
+        ratio = (limit / np.array(size)).astype(np.float32)
         corners = np.clip(found.boxes.reshape(-1, 2, 2) * ratio, 0, limit)
         return Detections(corners.reshape(-1, 4), found.scores, found.landmarks * ratio)
 
-    def _input_size(self, picture: Picture) -> tuple[int, int]:
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the network's input for pictures of that size."""
         # Never enlarged beyond twice: a tiny picture gains nothing from more.
-        zoom = min(math.sqrt(self._pixel_budget / (picture.width * picture.height)), 2.0)
-        width, height = (max(32, round(side * zoom / 32) * 32) for side in (picture.width, picture.height))
-        return width, height
+        zoom = min(math.sqrt(self._pixel_budget / (width * height)), 2.0)
+        wide, high = (max(32, round(side * zoom / 32) * 32) for side in (width, height))
+        return wide, high
 
     def _request(self, width: int, height: int) -> Any:
         if (width, height) not in self._requests:

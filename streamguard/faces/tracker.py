@@ -20,6 +20,8 @@ CONFIDENT = 0.55
 """Detector score from which a face may begin a track, 0..1."""
 FLOW_WIDTH = 320
 GRID = 5
+LONGEST_MEMORY = 5.0
+"""Seconds that a lost face's id is kept at the most, where few frames are judged."""
 LEAST_POINTS = 8
 LARGEST_ROUND_TRIP = 1.0
 
@@ -47,7 +49,8 @@ class FaceTracker:
     """Keeps the ids of the faces of one stream. Called from one thread at a time.
 
     Args:
-        remember: seconds that a lost face's id is kept for its return.
+        remember: seconds that a lost face's id is kept for its return; twice the time between two detections where
+            that is more.
         least_overlap: intersection over union that still is the same face, 0..1.
     """
 
@@ -55,6 +58,7 @@ class FaceTracker:
         self._remember, self._least_overlap = remember, least_overlap
         self._associate: Any = None
         self._since: dict[int, float] = {}
+        self._detected_at: float | None = None
         self._faces: tuple[Tracked, ...] = ()
         self._luma: UInt8Array | None = None
         self._newcomers = False
@@ -78,6 +82,10 @@ class FaceTracker:
         detections = supervision.Detections(
             xyxy=found.boxes.reshape(-1, 4), confidence=found.scores, data={"index": np.arange(len(found))}
         )
+        # Where so few frames are judged that detections are further apart, the next one still finds the face.
+        gap = time - self._detected_at if self._detected_at is not None else 0.0
+        self._associate.maximum_time_without_update = max(self._remember, min(2 * gap, LONGEST_MEMORY))
+        self._detected_at = time
         result = self._associate.update(detections, timestamp=time)
         faces = []
         self._newcomers = False

@@ -13,12 +13,14 @@ from streamguard.inference.engine import (
     Precision,
     Probe,
 )
+from streamguard.inference.lasting import Candidate, EngineHealth, EngineState, LastingEngine, Recovery
 from streamguard.inference.parity import INT8_BAR, Parity, ParityBar, check_parity, compare, parity_crops
 from streamguard.inference.prepare import Prepared, prepare
 from streamguard.inference.registry import (
     Outcome,
     Selected,
     Trial,
+    candidates,
     factories,
     find_factory,
     select,
@@ -30,10 +32,14 @@ __all__ = [
     "Batcher",
     "BatcherStats",
     "Calibration",
+    "Candidate",
     "Engine",
     "EngineCache",
     "EngineFactory",
+    "EngineHealth",
     "EngineOptions",
+    "EngineState",
+    "LastingEngine",
     "Manifest",
     "Outcome",
     "Parity",
@@ -41,8 +47,10 @@ __all__ = [
     "Precision",
     "Prepared",
     "Probe",
+    "Recovery",
     "Selected",
     "Trial",
+    "candidates",
     "check_parity",
     "compare",
     "factories",

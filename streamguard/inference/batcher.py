@@ -10,9 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +23,10 @@ from streamguard.errors import EngineFailed, EngineUnavailable, StreamguardError
 from streamguard.inference.engine import Engine, foreign_errors
 from streamguard.inference.fair_queue import FairQueue
 from streamguard.types import Crop, Mask, UInt8Array
+
+_ENOUGH = 4
+"""Crops that share most of what a call of the engine costs whatever their number."""
+_SCHEDULED = Path("/proc/thread-self/schedstat")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class BatcherStats:
         failed: batches that failed.
         crops: crops in those batches.
         sizes: how many of those batches held 1, 2, ... `max_batch` crops.
-        busy_seconds: time the engine was judging.
+        busy_seconds: time the engine was judging, without that in which its thread waited for a processor.
         infer_cpu_seconds: CPU time of the engine's own thread while it was judging. Helper threads of its library
             do not count: with one thread for inference it is all of the CPU time, with more a share of it.
     """
@@ -68,10 +73,12 @@ class Batcher:
         engine: judges the batches. The batcher's thread is the only one that calls `infer`; the engine's owner
             closes it after `aclose`.
         max_batch: largest batch; the engine's own by default.
-        max_delay: seconds a crop may wait for its batch to fill, when `eager` is off.
+        max_delay: seconds a crop may wait for its batch to fill, where `eager` is off or `busy` says so.
         per_stream_limit: crops a stream may have in flight: waiting or being judged.
         eager: an idle engine takes what there is at once, and batches fill while it is busy. Off, it waits until a
             batch is full or its oldest crop's deadline passes: fewer and fuller batches at the price of delay.
+        busy: whether something else than the engine is scarce, processors for example. While it says so, an idle
+            engine waits for a few crops: together they cost less than one by one. Asked often.
 
     Raises:
         ValueError: a limit is out of range.
@@ -85,7 +92,9 @@ class Batcher:
         max_delay: float = 0.02,
         per_stream_limit: int = 8,
         eager: bool = True,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._busy = busy
         self.max_batch = engine.max_batch if max_batch is None else max_batch
         if not 1 <= self.max_batch <= engine.max_batch or per_stream_limit < 1 or max_delay < 0:
             raise ValueError(f"max_batch is 1 to {engine.max_batch}, per_stream_limit at least 1, max_delay at least 0")
@@ -125,7 +134,7 @@ class Batcher:
         state = self._streams.get(stream)
         return 0 if state is None else state.in_flight
 
-    async def submit(self, stream: str, crops: Sequence[Crop], share: int = 1) -> list[Mask]:
+    async def submit(self, stream: str, crops: Sequence[Crop]) -> list[Mask]:
         """Judge crops; waits while the stream has its limit in flight.
 
         More crops than the limit are queued as earlier ones are done. Cancelling frees their slots: at once for
@@ -134,7 +143,6 @@ class Batcher:
         Args:
             stream: whose turn they take.
             crops: any number.
-            share: crops of the stream that are taken at its turn while others wait, at least 1.
 
         Returns:
             One mask per crop, in their order.
@@ -155,7 +163,7 @@ class Batcher:
         try:
             for crop in crops:
                 await state.slots.acquire()
-                items.append(self._queue(stream, state, crop, share))
+                items.append(self._queue(stream, state, crop))
             return [Mask(item.crop, await item.answer) for item in items]
         finally:
             for item in items:
@@ -180,14 +188,14 @@ class Batcher:
             self._runner.result()
         self._thread.shutdown(wait=True)
 
-    def _queue(self, stream: str, state: _Stream, crop: Crop, share: int) -> _Item:
+    def _queue(self, stream: str, state: _Stream, crop: Crop) -> _Item:
         if self._rejecting:
             state.slots.release()
             raise self._closed()
         loop = asyncio.get_running_loop()
         item = _Item(crop, stream, loop.time() + self._max_delay, loop.create_future())
         state.in_flight += 1
-        self._waiting.put(stream, item, share)
+        self._waiting.put(stream, item)
         self._wake.set()
         return item
 
@@ -231,7 +239,8 @@ class Batcher:
                 return False
             due = min((item.deadline for item in self._waiting.heads()), default=None)
             if due is not None:
-                hurry = self._eager or self._closing or len(self._waiting) >= self.max_batch
+                enough = min(_ENOUGH, self.max_batch) if self._eager else self.max_batch
+                hurry = (self._eager and not self._busy()) or self._closing or len(self._waiting) >= enough
                 if hurry or due <= loop.time():
                     return True
             with contextlib.suppress(TimeoutError):
@@ -265,7 +274,7 @@ class Batcher:
             return error
 
     def _judge(self, crops: list[Crop]) -> UInt8Array:
-        wall, cpu = time.perf_counter(), time.thread_time()
+        wall, cpu, waited = time.perf_counter(), time.thread_time(), _waited()
         name = self._engine.name
         try:
             with foreign_errors(name, f"judging {len(crops)} crops"):
@@ -275,9 +284,20 @@ class Batcher:
                     cause = f"answered {answer.dtype} {list(answer.shape)} to {len(crops)} crops"
                     raise EngineFailed(name, cause, "report it to the engine's author")
                 return answer
+        except (SystemExit, GeneratorExit, KeyboardInterrupt) as error:
+            # Passed on, it would end the task that answers everybody.
+            raise EngineFailed(name, f"raised {type(error).__name__}", "report it to the engine's author") from error
         finally:
-            self._wall += time.perf_counter() - wall
+            self._wall += max(0.0, time.perf_counter() - wall - (_waited() - waited))
             self._cpu += time.thread_time() - cpu
 
     def _closed(self) -> EngineUnavailable:
         return EngineUnavailable(self._engine.name, "the batcher is closed", "submit before it is closed")
+
+
+def _waited() -> float:
+    """Seconds that this thread was ready and had no processor; 0 where the kernel does not tell."""
+    try:
+        return int(_SCHEDULED.read_text().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0

@@ -10,40 +10,30 @@ T = TypeVar("T")
 
 
 class FairQueue(Generic[T]):
-    """First in, first out within a stream; one item per stream and turn between streams, or as many as its share."""
+    """First in, first out within a stream; one item per stream and turn between streams."""
 
     def __init__(self) -> None:
         # Only streams with something in them, the next one to be served first.
         self._queues: dict[str, deque[T]] = {}
-        self._shares: dict[str, int] = {}
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def put(self, stream: str, item: T, share: int = 1) -> None:
-        """Append to the stream's queue; a stream new here is served after those that wait already.
-
-        Args:
-            stream, item: what is appended, and where.
-            share: items of the stream per turn from now on, at least 1.
-        """
+    def put(self, stream: str, item: T) -> None:
+        """Append to the stream's queue; a stream new here is served after those that wait already."""
         self._queues.setdefault(stream, deque()).append(item)
-        self._shares[stream] = share
         self._size += 1
 
     def take(self, count: int) -> list[T]:
-        """Remove up to `count` items, each stream's share per turn; the next call goes on with the next stream."""
+        """Remove up to `count` items, one per stream and turn; the next call goes on with the next stream."""
         taken: list[T] = []
         while self._queues and len(taken) < count:
             stream = next(iter(self._queues))
             queue = self._queues.pop(stream)
-            share = min(self._shares[stream], len(queue), count - len(taken))
-            taken += (queue.popleft() for _ in range(share))
+            taken.append(queue.popleft())
             if queue:
                 self._queues[stream] = queue
-            else:
-                del self._shares[stream]
         self._size -= len(taken)
         return taken
 
@@ -55,7 +45,7 @@ class FairQueue(Generic[T]):
         queue.remove(item)
         self._size -= 1
         if not queue:
-            del self._queues[stream], self._shares[stream]
+            del self._queues[stream]
         return True
 
     def heads(self) -> Iterator[T]:

@@ -19,7 +19,7 @@ import torch
 from streamguard.errors import EngineFailed, EngineUnavailable
 from streamguard.inference import hardware
 from streamguard.inference.engine import EngineOptions, Precision, Probe, check_crops, foreign_errors, to_bytes
-from streamguard.inference.export import export_guard, grouped, quiet
+from streamguard.inference.export import enlarged_by_matrices, export_guard, grouped, quiet
 from streamguard.inference.quantise import quantised
 from streamguard.models import Guard, LoadedModel
 from streamguard.openvino_runtime import core, openvino
@@ -27,7 +27,7 @@ from streamguard.types import UInt8Array
 
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
 INT8 = "int8"
-GRAPH = "2"
+GRAPH = "3"
 """Version of what is written here: files made by an older one are made again."""
 
 
@@ -130,7 +130,8 @@ class OpenVinoFactory:
         """
         library = openvino()
         size = model.spec.size
-        guard = Guard(model.spec, grouped(copy.deepcopy(model.network))).eval()
+        network = enlarged_by_matrices(grouped(copy.deepcopy(model.network)), size)
+        guard = Guard(model.spec, network).eval()
         with foreign_errors(self.name, "converting the network"), quiet():
             graph = _convert(export_guard(guard, size, max(options.max_batch, 2)))
             graph.reshape({0: library.PartialShape([-1, size, size, 3])})

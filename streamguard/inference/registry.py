@@ -10,6 +10,7 @@ from functools import cache as remember
 from streamguard.errors import EngineError, EngineUnavailable, UnknownEngine
 from streamguard.inference.cache import EngineCache, Manifest, read_manifest
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions
+from streamguard.inference.lasting import Candidate
 from streamguard.inference.parity import ParityBar
 from streamguard.inference.prepare import Prepared, prepare
 from streamguard.models import LoadedModel
@@ -159,6 +160,36 @@ def select(
         causes = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials)
         raise EngineUnavailable(model.spec.name, f"no engine works here ({causes})", "see `streamguard doctor`")
     return Selected(chosen.engine, chosen.manifest, tuple(trials))
+
+
+def candidates(
+    model: LoadedModel,
+    first: str,
+    *,
+    options: EngineOptions | None = None,
+    cache: EngineCache | None = None,
+    among: Mapping[str, EngineFactory] | None = None,
+) -> list[Candidate]:
+    """The engines that may judge in turn: `first`, those of lower rank, and as a last resort those of higher rank.
+
+    Args:
+        model, options, cache, among: as for `select`, which each of them is loaded by.
+        first: the engine that judges at the beginning.
+    """
+    known = factories() if among is None else among
+    ranking = list(known)
+    begin = ranking.index(first) + 1
+    probes = {name: known[name].probe() for name in ranking}
+    others = [name for name in ranking[begin:] + ranking[: begin - 1] if probes[name].available]
+
+    def loading(name: str) -> Candidate:
+        def load() -> tuple[Engine, str]:
+            selected = select(model, name, options=options, cache=cache, among=known)
+            return selected.engine, selected.manifest.label
+
+        return Candidate(name, load)
+
+    return [loading(name) for name in (first, *others) if name == first or probes[name].automatic]
 
 
 def _kept_in_int8(

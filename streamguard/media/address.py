@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import certifi
 
 from streamguard.errors import ConfigError, EmptyMedia, SourceNotFound, SourceUnauthorized, UnsupportedMedia
+from streamguard.media.hardware import Hardware
+from streamguard.media.whep.address import SCHEMES as WHEP_SCHEMES
 
 Kind = Literal["file", "camera", "web", "live"]
 
@@ -35,7 +37,9 @@ class SourceOptions:
     Attributes:
         transport: what carries RTSP media.
         open_timeout: seconds until the source must have answered and described itself.
-        read_timeout: seconds of silence after which a source counts as frozen.
+        read_timeout: seconds of silence, or of pictures with one and the same timestamp, after which a source counts
+            as frozen.
+        max_lag: seconds; pictures that piled up for longer while the network stood still are not shown.
         max_pixels: the largest picture accepted; no side may exceed 8192 either way.
         input_format: libav's name of the container, where it cannot be recognised ("mjpeg", "mpegts", "h264").
         framerate, video_size: what a camera is asked for: frames per second, (width, height).
@@ -43,13 +47,16 @@ class SourceOptions:
         verify_tls: https, rtsps and rtmps hosts must show a certificate that is trusted and names them. libav does
             not pass this on to the media segments of an HLS stream: there it holds for the playlist named only.
         redirects: an http(s) host may send us to another address. The segments of an HLS stream always may.
+        token: bearer token for a WHEP endpoint; never shown or logged.
         ca_file: PEM file of the certificates that are trusted; None takes the system's store (or `SSL_CERT_FILE`),
             and certifi's where there is none.
+        hwaccel: the device that decodes, `auto` for the first one here; software where there is none.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
     open_timeout: float = 10.0
     read_timeout: float = 10.0
+    max_lag: float = 2.0
     max_pixels: int = 7680 * 4320
     input_format: str | None = None
     framerate: float | None = None
@@ -57,7 +64,9 @@ class SourceOptions:
     camera_format: str | None = None
     verify_tls: bool = True
     redirects: bool = True
+    token: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    hwaccel: Hardware = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +132,8 @@ def parse_address(url: str, options: SourceOptions) -> Address:
         if not options.redirects:
             extra["max_redirects"] = "0"
         return Address(url, url, "web", options.input_format, extra, host, port, ca_file)
+    if scheme in WHEP_SCHEMES:
+        raise UnsupportedMedia(url, "a WHEP stream is live, and nothing else", "Use `streamguard watch` or `serve`")
     if scheme not in _LIVE_SCHEMES:
         remedy = "Use a file, http(s), rtsp(s), rtmp(s), udp, rtp or tcp URL, or camera:N"
         raise UnsupportedMedia(url, f"the protocol {scheme!r} is not supported", remedy)

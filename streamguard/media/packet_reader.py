@@ -63,7 +63,8 @@ class PacketReader:
                 self._bad = 0
                 return packet
             except (av.FFmpegError, OSError) as error:
-                foreign = error
+                # Its traceback holds this frame, and through it the decoder: no name of ours may hold it in turn.
+                foreign = error.with_traceback(None)
             self._failed(foreign, timed_out=time.monotonic() - began >= 0.95 * self._patience)
         return None
 

@@ -24,12 +24,25 @@ _LUMA_WEIGHTS: dict[Matrix, tuple[float, float]] = {"bt601": (0.299, 0.114), "bt
 _BT2020_WEIGHTS = (0.2627, 0.0593)
 
 
-def picture_of(frame: av.VideoFrame) -> Picture:
+def bears_matrix(frame: av.VideoFrame) -> bool:
+    """Whether a display matrix comes with the frame.
+
+    PyAV's side data and its frame refer to each other: once it was looked at, the frame's memory is freed by the
+    garbage collector only, and that comes after hundreds of them. So it is not looked at with each frame.
+    """
+    return "DISPLAYMATRIX" in frame.side_data
+
+
+def picture_of(frame: av.VideoFrame, *, upright: bool = False) -> Picture:
     """The upright picture of a decoded frame.
 
     Planes of an 8-bit 4:2:0 frame are views of its memory (which lives as long as they do); every other pixel
     format and colour matrix is converted; YUV of more bits or less shared chroma, and BT.2020, without a detour by
     RGB. A display matrix (rotations by 90 degrees, mirrors) is applied.
+
+    Args:
+        frame: as the decoder gave it.
+        upright: it is known to bear no display matrix; see `bears_matrix`.
 
     Raises:
         av.FFmpegError: libswscale knows no conversion from the frame's pixel format.
@@ -39,7 +52,7 @@ def picture_of(frame: av.VideoFrame) -> Picture:
     full_range = frame.color_range == ColorRange.JPEG or frame.format.name.startswith("yuvj")
     if matrix is None:
         matrix = "bt709" if wide or source is not None or frame.height >= 720 else "bt601"
-    turned, is_rgb = _display_matrix(frame), frame.format.is_rgb
+    turned, is_rgb = None if upright else _display_matrix(frame), frame.format.is_rgb
     if frame.format.name not in ("yuv420p", "yuvj420p") or source is not None:
         frame, full_range = _to_yuv420p(frame, source or _SWS[matrix], matrix, full_range)
     y, u, v = (
@@ -154,9 +167,9 @@ def _view(plane: Any, width: int, height: int) -> UInt8Array:
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[bool, bool, bool] | None:
     """(transpose, mirror columns, mirror rows), in this order; None when the frame is upright."""
-    data: Any = frame.side_data
-    if "DISPLAYMATRIX" not in data:
+    if not bears_matrix(frame):
         return None
+    data: Any = frame.side_data
     # Row vectors times [a b u; c d v; x y w], 16.16 fixed point (ISO/IEC 14496-12, 6.2.2).
     a, b, _, c, d = np.frombuffer(data["DISPLAYMATRIX"], np.int32)[:5].tolist()
     transpose = abs(b) > abs(a)

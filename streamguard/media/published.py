@@ -71,7 +71,8 @@ def checked_picture(frame: av.VideoFrame, stream: str, most_pixels: int = MOST_P
         cause = f"a picture of {frame.width}x{frame.height} is too large"
         raise UnsupportedMedia(stream, cause, "publish a smaller one")
     try:
-        return picture_of(frame)
+        # A mirror without a rotation does not come over WebRTC.
+        return picture_of(frame, upright=frame.rotation == 0)
     except av.FFmpegError as error:
         cause = f"the pixel format {frame.format.name} cannot be converted"
         raise UnsupportedMedia(stream, cause, "publish yuv420p") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ from typing import Self
 
 from streamguard.channel import Bounded, ChannelClosed, Latest
 from streamguard.media.address import SourceOptions
+from streamguard.media.backlog import Backlog
 from streamguard.media.interrupt import Interrupt
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.sound import SoundListener
@@ -35,6 +37,8 @@ class FrameReader:
         capacity: frames decoded ahead of the reader when nothing may be dropped.
         keeper: gets the compressed packets.
         sound: gets the compressed packets of the sound.
+        wanted: asked on the source's thread for the media seconds of each frame of a live source: whether it is to be
+            handed over. The others cost nothing beyond their decoding, and leave gaps in the numbering.
     """
 
     def __init__(
@@ -48,7 +52,9 @@ class FrameReader:
         capacity: int = 4,
         keeper: PacketKeeper | None = None,
         sound: SoundListener | None = None,
+        wanted: Callable[[float], bool] | None = None,
     ) -> None:
+        self._wanted = wanted
         self._sound = partial(sound, epoch) if sound is not None else None
         self._stream, self._epoch, self._url, self._options = stream, epoch, url, options
         self._live, self._capacity, self._keeper = live, capacity, keeper
@@ -57,6 +63,7 @@ class FrameReader:
         self._channel: Latest[Frame] | Bounded[Frame] | None = None
         self._failure: BaseException | None = None
         self._decode_seconds = 0.0
+        self._old = 0
         self._thread: threading.Thread | None = None
 
     @property
@@ -73,8 +80,13 @@ class FrameReader:
 
     @property
     def dropped(self) -> int:
-        """Decoded frames that a newer one replaced before they were read."""
-        return self._channel.dropped if isinstance(self._channel, Latest) else 0
+        """Decoded frames that a newer one replaced before they were read, or that had piled up in the network."""
+        return self._old + (self._channel.dropped if isinstance(self._channel, Latest) else 0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether its thread has ended, or was never begun."""
+        return self._thread is None or not self._thread.is_alive()
 
     @property
     def decode_errors(self) -> int:
@@ -141,6 +153,7 @@ class FrameReader:
             ) as source:
                 live = source.live if self._live is None else self._live
                 paced = live and not source.paced
+                source.only(self._wanted if live else None)
                 channel = Latest[Frame]() if live else Bounded[Frame](self._capacity)
                 self._source, self._channel = source, channel
                 self._call(loop, self._opened)
@@ -158,9 +171,14 @@ class FrameReader:
 
     def _decode(self, source: VideoSource, channel: Latest[Frame] | Bounded[Frame], began: float, paced: bool) -> None:
         zero = time.monotonic()
+        limit = (self._options or SourceOptions()).max_lag
+        backlog = Backlog(limit) if isinstance(channel, Latest) and source.paced and not source.bursts else None
         try:
             for item in source:
                 self._decode_seconds = time.thread_time() - began
+                if backlog is not None and backlog.old(item.time, time.monotonic()):
+                    self._old += 1
+                    continue
                 if paced and self._interrupt.wait(max(0.0, zero + item.time - time.monotonic())):
                     break
                 channel.put(Frame(self._stream, self._epoch, item.index, item.time, time.monotonic(), item.picture))

@@ -25,10 +25,11 @@ from streamguard.errors import (
 from streamguard.media.address import Address, SourceOptions, parse_address
 from streamguard.media.decoder import FrameDecoder
 from streamguard.media.failures import open_failure
+from streamguard.media.hardware import accelerator
 from streamguard.media.interrupt import Interrupt
 from streamguard.media.packet_reader import PacketReader
 from streamguard.media.packet_ring import PacketKeeper, stream_head
-from streamguard.media.picture import picture_of
+from streamguard.media.picture import bears_matrix, picture_of
 from streamguard.media.probe import check_size, cut_short, is_live, video_stream
 from streamguard.media.sound import SoundPacket, SoundTap
 from streamguard.media.timestamps import TimestampRepair
@@ -90,11 +91,13 @@ class VideoSource:
         url: as it was given; use `redact` before showing it.
         live: whether it runs in real time: RTSP and its kin, cameras, HLS without an end, `loop:`.
         paced: whether pictures come no faster than in real time by themselves; a file's do not.
+        bursts: whether they come so on the whole only, by segments (HLS).
         width, height: of the upright pictures once the first is decoded; of the coded ones before.
         average_rate: frames per second, None where the source does not tell.
         duration: in seconds; None when live or unknown.
         frame_count: estimate; None when live or unknown.
         codec: libav's name of the decoder.
+        hardware: whether a device decodes it.
         decode_errors: packets and pictures skipped because they were damaged.
 
     Iterating raises:
@@ -118,8 +121,13 @@ class VideoSource:
         # Held while libav works: it must not be closed under a call.
         self._lock = threading.Lock()
         self._earlier_errors = self._decoded = 0
+        self._wanted: Callable[[float], bool] | None = None
         self._begin()
         self._repair = TimestampRepair(self.average_rate)
+
+    def only(self, wanted: Callable[[float], bool] | None) -> None:
+        """Yield those pictures only whose media seconds are wanted; the others are decoded, numbered and left."""
+        self._wanted = wanted
 
     def __enter__(self) -> Self:
         return self
@@ -148,14 +156,15 @@ class VideoSource:
                     return
                 frames = self._step()
             for frame in frames or ():
-                picture = self._picture(frame)
                 moment = self._repair.repair(frame.pts, frame.time_base)
                 if self._sound is not None:
                     self._sound.shown(self._repair.offset)
                 self._decoded += 1
-                yield DecodedFrame(self._decoded - 1, moment, picture, bool(frame.key_frame))
+                if self._wanted is None or self._wanted(moment):
+                    yield DecodedFrame(self._decoded - 1, moment, self._picture(frame), bool(frame.key_frame))
             if frames:
                 self._silent_since = self._blind_since = time.monotonic()
+                self._check_clock(frames, self._blind_since)
             if frames is None and not self._again():
                 return
 
@@ -190,7 +199,9 @@ class VideoSource:
         self._packets = PacketReader(
             self._container, self._address, self._interrupt, self._options.read_timeout, live=self.live
         )
-        self._silent_since = self._blind_since = time.monotonic()
+        self._silent_since = self._blind_since = self._moved = time.monotonic()
+        self._stamp: int | None = None
+        self._upright: bool | None = None
         self._read = 0
         self._reached = 0.0
         self._drained = False
@@ -206,6 +217,7 @@ class VideoSource:
                     format=address.format,
                     options=address.options,
                     timeout=(options.open_timeout, options.read_timeout),
+                    hwaccel=accelerator(options.hwaccel),
                 )
         except (av.FFmpegError, OSError, ValueError) as foreign:
             # The interrupted wait may end a little before the limit by this clock.
@@ -222,8 +234,9 @@ class VideoSource:
         rate = stream.average_rate or stream.guessed_rate
         self.average_rate = float(rate) if rate and 0.1 <= rate <= 300 else None
         self.paced = is_live(container, self._address.kind)
+        self.bursts = container.format.name == "hls"
         self.live = self.paced or self._address.looped
-        self.codec = stream.codec_context.name
+        self.codec, self.hardware = stream.codec_context.name, stream.codec_context.is_hwaccel
         self.duration, self.frame_count = None, None
         self._start = (container.start_time or 0) / av.time_base
         over_rtp = container.format.name in ("rtsp", "rtp", "sdp")
@@ -296,10 +309,20 @@ class VideoSource:
         if self.live and (now - self._silent_since > limit or now - self._blind_since > 3 * limit):
             raise SourceTimeout(self.url, "the source sends no pictures any more", "Check the source")
 
+    def _check_clock(self, frames: list[av.VideoFrame], now: float) -> None:
+        stamps = {frame.pts for frame in frames}
+        if stamps != {self._stamp} or self._stamp is None:
+            self._stamp, self._moved = frames[-1].pts, now
+        elif self.live and now - self._moved > self._options.read_timeout:
+            cause = "it sends the same moment over and over"
+            raise SourceTimeout(self.url, cause, "Check the sender; it is opened again")
+
     def _picture(self, frame: av.VideoFrame) -> Picture:
         check_size(self.url, frame.width, frame.height, self._options.max_pixels)
         try:
-            picture = picture_of(frame)
+            if self._upright is None or frame.rotation:
+                self._upright = not bears_matrix(frame)
+            picture = picture_of(frame, upright=self._upright)
         except (av.FFmpegError, ValueError):
             picture = None
         if picture is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -11,12 +12,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeAlias
 
-from streamguard.errors import StreamguardError
+from streamguard.errors import SourceTimeout, StreamguardError
 from streamguard.media.address import SourceOptions
 from streamguard.media.packet_ring import PacketKeeper
-from streamguard.media.reader import FrameReader
+from streamguard.media.readers import Reader, make_reader
 from streamguard.media.sound import SoundListener
 from streamguard.types import Frame
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT = 5.0
+"""Seconds between two attempts at the most: a source that is back is found within moments."""
+_GRACE = 10.0
+"""Seconds beyond all time limits after which a reader is taken to hang, or to have been left hanging."""
+_MOST_HANGING = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +37,7 @@ class Up:
         width, height: of the upright pictures.
         rate: frames per second; None where the source does not tell.
         codec: libav's name of the decoder.
-        live: whether the source runs in real time.
+        live: whether it plays in real time, its newest frame only.
         duration, frame_count: seconds and frames in all; None when live or unknown.
     """
 
@@ -138,15 +147,21 @@ class SourceSupervisor:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._stream, self._url, self._options, self._live = stream, url, options, live
-        self._backoff, self._wait_for_source = backoff or Backoff(), wait_for_source
+        self._backoff, self._wait_for_source = backoff or Backoff(cap=_LONGEST_WAIT), wait_for_source
+        self._hanging: list[Reader] = []
         self._clock, self._sleep, self._keeper, self._sound = clock, sleep, keeper, sound
+        self._wanted: Callable[[float], bool] | None = None
         self._epoch = 0
-        self._reader: FrameReader | None = None
+        self._reader: Reader | None = None
         self._dropped = self._decode_errors = 0
         self._decode_seconds = 0.0
         self._stopping = asyncio.Event()
         self._items = self._run()
         self._iterating = False
+
+    def only(self, wanted: Callable[[float], bool]) -> None:
+        """Of a live source, hand over those frames only (see `FrameReader`); to be said before it is iterated."""
+        self._wanted = wanted
 
     @property
     def dropped(self) -> int:
@@ -185,7 +200,7 @@ class SourceSupervisor:
         """Stop, from any task of the loop: the source is closed and a pending iteration ends."""
         self._stopping.set()
         if self._reader is not None:
-            await self._reader.aclose()
+            await self._ended(self._reader)
         if not self._iterating:
             await self._items.aclose()
 
@@ -194,7 +209,7 @@ class SourceSupervisor:
         while not self._stopping.is_set():
             self._epoch = ups
             began: float | None = None
-            reader = FrameReader(
+            reader = make_reader(
                 self._stream,
                 self._epoch,
                 self._url,
@@ -202,10 +217,12 @@ class SourceSupervisor:
                 live=self._live,
                 keeper=self._keeper,
                 sound=self._sound,
+                wanted=self._wanted,
             )
             self._reader = reader
             try:
-                async for frame in reader:
+                self._check_hanging()
+                while (frame := await self._next(reader)) is not None:
                     if began is None:
                         began = self._clock()
                         ups, attempt = ups + 1, 0
@@ -223,12 +240,47 @@ class SourceSupervisor:
                 failure = error
             finally:
                 await self._retire(reader)
+            # Tracebacks hold the reader and its decoder, and they the error: all would wait for the garbage collector.
+            failure.__traceback__ = failure.__cause__ = failure.__context__ = None
+            del reader
             attempt += 1
             delay = self._backoff.delay(self._clock() - began if began is not None else 0.0)
             yield Down(self._epoch, failure, delay, attempt)
             await self._pause(delay)
 
-    def _up(self, reader: FrameReader, frame: Frame) -> Up:
+    async def _next(self, reader: Reader) -> Frame | None:
+        """The next frame, None at the end. Whatever hangs in its thread, and heeds no time limit, hangs there alone."""
+        options, limit = self._options or SourceOptions(), None
+        if not reader.opened:
+            limit = options.open_timeout + _GRACE
+        elif reader.source.paced:
+            # The source itself gives up on pictures that cannot be decoded after three times its limit.
+            limit = 3 * options.read_timeout + _GRACE
+        try:
+            async with asyncio.timeout(limit):
+                return await anext(reader)
+        except StopAsyncIteration:
+            return None
+        except TimeoutError:
+            cause = f"nothing came of it for {limit:g} s: its reader hangs"
+            raise SourceTimeout(str(self._url), cause, "Check the source; it is opened again") from None
+
+    async def _ended(self, reader: Reader) -> None:
+        try:
+            async with asyncio.timeout(_GRACE):
+                await reader.aclose()
+        except TimeoutError:
+            if reader not in self._hanging:
+                self._hanging.append(reader)
+                log.error("a reader of %s hangs and is left alone", self._stream)
+
+    def _check_hanging(self) -> None:
+        self._hanging = [reader for reader in self._hanging if not reader.ended]
+        if len(self._hanging) >= _MOST_HANGING:
+            cause = f"{len(self._hanging)} of its readers hang"
+            raise SourceTimeout(str(self._url), cause, "Check the source; it is opened again once one has ended")
+
+    def _up(self, reader: Reader, frame: Frame) -> Up:
         source, image = reader.source, frame.image
         return Up(
             epoch=frame.epoch,
@@ -236,13 +288,13 @@ class SourceSupervisor:
             height=image.height,
             rate=source.average_rate,
             codec=source.codec,
-            live=source.live,
+            live=source.live if self._live is None else self._live,
             duration=source.duration,
             frame_count=source.frame_count,
         )
 
-    async def _retire(self, reader: FrameReader) -> None:
-        await reader.aclose()
+    async def _retire(self, reader: Reader) -> None:
+        await self._ended(reader)
         if self._reader is reader:
             self._reader = None
             self._dropped += reader.dropped

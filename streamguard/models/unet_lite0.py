@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from typing import Self
 
 import torch
@@ -14,6 +15,14 @@ from streamguard.models.blocks import convolution
 
 WIDTHS = (4, 3, 2, 1)
 """Channels of the decoders, from the deepest, as multiples of the finest one's."""
+
+
+class Enlarge(nn.Module):
+    """Logits brought to the picture's size; a module, so that an engine may do it in another way."""
+
+    def forward(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
+        """float [N, 1, h, w] -> [N, 1, height, width], bilinear."""
+        return functional.interpolate(logits, (height, width), mode="bilinear")
 
 
 class UnetLite0(nn.Module):
@@ -38,9 +47,22 @@ class UnetLite0(nn.Module):
             for (deep, width), skip in zip(itertools.pairwise([deepest, *widths]), reversed(skips), strict=True)
         )
         self.head = nn.Conv2d(features, 1, kernel_size=1)
+        self.enlarge: nn.Module = Enlarge()
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """float [N, 3, H, W] -> logits [N, 1, H, W]; H and W are multiples of 32."""
+        return self._enlarged(self.coarse(picture), picture)
+
+    def merged(self, coarse: Sequence[torch.Tensor], picture: torch.Tensor) -> torch.Tensor:
+        """The mean of several networks' coarse logits, enlarged: enlarging is linear, and done once so."""
+        return self._enlarged(torch.stack(list(coarse)).mean(dim=0), picture)
+
+    def coarse_side(self, side: int) -> int:
+        """The side of the coarse logits of a picture of that side, in pixels."""
+        return (self._side if 0 < self._side < side else side) // 2
+
+    def coarse(self, picture: torch.Tensor) -> torch.Tensor:
+        """float [N, 3, H, W] -> logits [N, 1, h, w] at half the working side."""
         height, width = picture.shape[-2:]
         x = picture
         if 0 < self._side < height:
@@ -52,7 +74,12 @@ class UnetLite0(nn.Module):
         skips.pop()
         for decoder in self.decoders:
             x = decoder(torch.cat((skips.pop(), _doubled(x)), dim=1))
-        return functional.interpolate(self.head(x), (height, width), mode="bilinear")
+        logits: torch.Tensor = self.head(x)
+        return logits
+
+    def _enlarged(self, logits: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+        enlarged: torch.Tensor = self.enlarge(logits, *picture.shape[-2:])
+        return enlarged
 
     def train(self, mode: bool = True) -> Self:
         """As in torch, but the encoder keeps the batch norms' statistics it was given: training batches are too

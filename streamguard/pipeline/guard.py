@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
@@ -12,12 +13,22 @@ from typing import Self
 
 from streamguard.errors import ModelError, redact
 from streamguard.faces import FaceFinder, Gate
-from streamguard.inference import Batcher, Engine, EngineCache, select
+from streamguard.inference import (
+    Batcher,
+    Engine,
+    EngineCache,
+    EngineHealth,
+    LastingEngine,
+    Recovery,
+    candidates,
+    select,
+)
 from streamguard.media import SoundListener, SourceItem, SourceOptions, SourceSupervisor
 from streamguard.models import DEFAULT_MODEL, LoadedModel, ModelSpec, load
 from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, source_plugin
-from streamguard.pipeline.sampling import Favoured, Thinned
+from streamguard.pipeline.processor import Busy
 from streamguard.pipeline.stream import FrameReport, Names, StreamPipeline
+from streamguard.pipeline.turns import Turns
 from streamguard.types import Event
 from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
 
@@ -36,7 +47,8 @@ class WatchOptions:
         wait_for_source: keep trying when the source is not there at first.
         detector: the face detector, built in or of a plugin (entry points `streamguard.detectors`).
         judged_per_second: no more frames are judged in a second of media; None for all there is time for.
-        priority: while the engine is busy, a stream of 2 gets twice the share of one of 1.
+        priority: where there is not time for all, frames of a live stream that are judged for each one of a stream
+            of 1; no stream is left without for more than a second while another one has two.
     """
 
     source: SourceOptions = SourceOptions()
@@ -63,8 +75,12 @@ class Guard:
         engine: what runs it; closed by the guard.
         threads: CPU threads for finding faces and applying the rule, of all streams together.
         max_batch: crops the engine takes at once.
-        max_delay: seconds a crop waits for its batch to fill.
+        max_delay: seconds a crop waits for its batch to fill while the processors are busy.
         label: the engine's name as written into events, with a hash; default: name and precision.
+        turns: shared with other guards on this machine; default: its own.
+
+    Attributes:
+        turns: whose frame is analysed next.
     """
 
     def __init__(
@@ -74,27 +90,43 @@ class Guard:
         *,
         threads: int = 2,
         max_batch: int = 8,
-        max_delay: float = 0.02,
+        max_delay: float = 0.08,
         label: str = "",
+        turns: Turns | None = None,
     ) -> None:
         self.spec = check_input(model.spec)
         self.engine = engine
         self.model_label = f"{self.spec.name}@{self.spec.digest}"
-        self.engine_label = label or f"{engine.name}-{engine.precision}"
+        self._label = label or f"{engine.name}-{engine.precision}"
         self.rule = frame_rule(self.spec)
-        self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay)
+        self.turns = turns or Turns()
+        self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay, busy=Busy())
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")
 
     @classmethod
     def open(
-        cls, model: str = DEFAULT_MODEL, engine: str | None = None, *, threads: int = 2, cache: Path | None = None
+        cls,
+        model: str = DEFAULT_MODEL,
+        engine: str | None = None,
+        *,
+        threads: int = 2,
+        cache: Path | None = None,
+        patience: float = 0.0,
+        recovery: Recovery | None = None,
+        turns: Turns | None = None,
     ) -> Self:
         """A guard for the named model on the best engine here, or the named one.
+
+        An engine that fails is loaded again, and replaced by the next best one where that does not help.
 
         Args:
             model, engine: their names.
             threads: as for the class.
             cache: folder of compiled engines; default: beside the weights, else in the user's cache folder.
+            patience: seconds that frames wait for an engine that is being loaded again; 0 calls their faces UNKNOWN
+                at once. For files, which can wait.
+            recovery: how hard it is tried.
+            turns: as for the class.
 
         Raises:
             UnknownModel, CorruptWeights, ConfigError: the model cannot be loaded.
@@ -104,8 +136,24 @@ class Guard:
         loaded = load(model)
         # An engine takes minutes to compile on some machines.
         check_input(loaded.spec)
-        selected = select(loaded, engine, cache=EngineCache(cache) if cache else None)
-        return cls(loaded, selected.engine, threads=threads, label=selected.manifest.label)
+        kept = EngineCache(cache) if cache else None
+        selected = select(loaded, engine, cache=kept)
+        ladder = candidates(loaded, selected.engine.name, cache=kept)
+        label = selected.manifest.label
+        lasting = LastingEngine(selected.engine, label, ladder, recovery=recovery, patience=patience)
+        return cls(loaded, lasting, threads=threads, turns=turns)
+
+    @property
+    def engine_label(self) -> str:
+        """The name in events of the engine that judges now."""
+        return self.engine.label if isinstance(self.engine, LastingEngine) else self._label
+
+    @property
+    def engine_health(self) -> EngineHealth:
+        """How the engine does."""
+        if isinstance(self.engine, LastingEngine):
+            return self.engine.health()
+        return EngineHealth("ok", self.engine.name)
 
     @property
     def batcher(self) -> Batcher:
@@ -124,7 +172,8 @@ class Guard:
         """Stop the engine and all threads. Streams must have been closed before."""
         await self._batcher.aclose()
         self._executor.shutdown(wait=True)
-        self.engine.close()
+        # It may be in the midst of being loaded again.
+        await asyncio.to_thread(self.engine.close)
 
     def pipeline(
         self, items: AsyncIterator[SourceItem], name: str, options: WatchOptions = WatchOptions()
@@ -132,16 +181,24 @@ class Guard:
         """The wiring of one stream over any frames: for those who make their own, or want the counters."""
         spec = self.spec
         finder = FaceFinder(make_detector(options.detector), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
-        return StreamPipeline(
+        pipeline = StreamPipeline(
             Names(name, self.model_label, self.engine_label),
-            Thinned(items, options.judged_per_second) if options.judged_per_second else items,
+            items,
             finder,
-            Favoured(self._batcher, options.priority) if options.priority > 1 else self._batcher,
+            self._batcher,
             self.rule,
             StreamVote(options.vote),
             self._executor,
             options.in_flight,
+            lambda: self.engine_label,
+            self.turns,
+            options.judged_per_second,
+            options.priority,
         )
+        if isinstance(items, SourceSupervisor):
+            # Nobody else sees its frames: those that are not judged need not leave their thread.
+            items.only(pipeline.wants)
+        return pipeline
 
     async def watch(
         self,

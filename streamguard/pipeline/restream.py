@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
-from streamguard.media.output import Mixer, OutPacket, Push, PushStatus, parse_target
+from streamguard.media.output import Mixer, OutPacket, Push, PushStatus, Target, parse_target
 from streamguard.media.sound import SoundListener
 from streamguard.pipeline.annotate import annotated
 from streamguard.pipeline.stream import FrameReport
@@ -50,9 +50,10 @@ class Restream:
     ) -> None:
         self._threshold, self._title = threshold, title
         self._mixer = Mixer(bitrate)
+        self.targets: tuple[Target, ...] = tuple(map(parse_target, targets))
+        """Where it is sent, in the order of `outputs`."""
         self._pushes = [
-            Push(parse_target(target), ask_keyframe=self._mixer.request_keyframe, on_change=on_change)
-            for target in targets
+            Push(target, ask_keyframe=self._mixer.request_keyframe, on_change=on_change) for target in self.targets
         ]
         self._waiting: deque[FrameReport] = deque()
         self._arrived = asyncio.Event()

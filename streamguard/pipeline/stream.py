@@ -18,6 +18,8 @@ from ulid import ULID
 from streamguard.errors import EngineFailed
 from streamguard.faces import FaceFinder, Found
 from streamguard.media import Down, SourceItem, Up
+from streamguard.pipeline.sampling import Sampled
+from streamguard.pipeline.turns import Turn, Turns
 from streamguard.types import Crop, Event, EventKind, FaceVerdict, Frame, Mask, Reason
 from streamguard.verdict import FrameRule, StreamState, StreamVote, Transition, unjudged
 
@@ -83,7 +85,7 @@ class StreamPipeline:
     """Judges one stream. Iterate `run()` once; closing the iterator stops everything it started.
 
     Frames are reported in order. At most `in_flight` analysed frames wait, beside the one being analysed and the
-    one being reported; a live reader drops what comes faster, a file's reader waits.
+    one being reported. A file's frames are all judged; of a live source's the newest one, when its turn comes.
 
     Args:
         names: stream, model and engine.
@@ -94,6 +96,10 @@ class StreamPipeline:
         vote: the stream's own vote.
         executor: threads for the work that must not run on the event loop.
         in_flight: analysed frames that may wait, at least 1.
+        engine: names the engine of this moment, where it may change; default: `names.engine`.
+        turns: shared with the other live streams; None: every frame is judged, live or not.
+        most: frames judged in a second of media, above 0; None for all there is time for.
+        priority: weight among the other live streams, at least 1.
     """
 
     def __init__(
@@ -106,8 +112,16 @@ class StreamPipeline:
         vote: StreamVote,
         executor: Executor,
         in_flight: int = 4,
+        engine: Callable[[], str] | None = None,
+        turns: Turns | None = None,
+        most: float | None = None,
+        priority: int = 1,
     ) -> None:
-        self._names, self._items, self._finder, self._judge = names, items, finder, judge
+        self.most = most
+        """Frames judged in a second of media at the most."""
+        self._engine = engine or (lambda: names.engine)
+        self._sampled = Sampled(items, turns, most, priority)
+        self._names, self._finder, self._judge = names, finder, judge
         self._rule, self._vote, self._executor = rule, vote, executor
         self._queue: asyncio.Queue[_Pending | Up | Down | None] = asyncio.Queue(maxsize=max(1, in_flight))
         self._epoch, self._time, self._degraded = 0, 0.0, False
@@ -121,6 +135,15 @@ class StreamPipeline:
     def frames(self) -> int:
         """Frames reported."""
         return self.counts.judged
+
+    @property
+    def dropped(self) -> int:
+        """Frames that were due to be judged, and replaced by a newer one before there was time for them."""
+        return self._sampled.dropped
+
+    def wants(self, time: float) -> bool:
+        """Whether the frame of those media seconds may be judged; from any thread."""
+        return self._sampled.wants(time)
 
     @property
     def detect_every(self) -> int:
@@ -165,26 +188,36 @@ class StreamPipeline:
     async def _produce(self) -> None:
         live = False
         try:
-            async for item in self._items:
-                if isinstance(item, Frame):
-                    found = await self._off_loop(functools.partial(self._finder.find, item, live=live))
-                    masks = None
-                    if found.crops:
-                        masks = asyncio.create_task(self._judge.submit(self._names.stream, found.crops))
-                    pending = _Pending(found, masks)
-                    try:
-                        await self._queue.put(pending)
-                    except asyncio.CancelledError:
-                        if masks is not None:
-                            await _cancelled(masks)
-                        raise
-                else:
-                    live = item.live if isinstance(item, Up) else live
-                    await self._queue.put(item)
+            async with self._sampled as samples:
+                async for item, turn in samples:
+                    if isinstance(item, Frame):
+                        pending = await self._analysed(item, turn, live=live)
+                        try:
+                            await self._queue.put(pending)
+                        except asyncio.CancelledError:
+                            if pending.masks is not None:
+                                await _cancelled(pending.masks)
+                            raise
+                    else:
+                        live = item.live if isinstance(item, Up) else live
+                        await self._queue.put(item)
         finally:
             # The consumer may be gone; it empties the queue itself then.
             if not asyncio.current_task().cancelling():  # type: ignore[union-attr]  # runs as a task
                 await self._queue.put(None)
+
+    async def _analysed(self, frame: Frame, turn: Turn, *, live: bool) -> _Pending:
+        """The frame's faces, on their way to the engine; the turn is released once that has answered."""
+        masks = None
+        try:
+            found = await self._off_loop(functools.partial(self._finder.find, frame, live=live))
+            if found.crops:
+                masks = asyncio.create_task(self._judge.submit(self._names.stream, found.crops))
+                masks.add_done_callback(turn.release)
+        finally:
+            if masks is None:
+                turn.release()
+        return _Pending(found, masks)
 
     async def _judged(self, pending: _Pending) -> tuple[FrameReport, str]:
         found, failure = pending.found, ""
@@ -257,7 +290,7 @@ class StreamPipeline:
             score=score,
             share=share,
             model=names.model,
-            engine=names.engine,
+            engine=self._engine(),
             detail=detail,
         )
 

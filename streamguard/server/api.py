@@ -10,6 +10,7 @@ from streamguard.config import IceServerSettings
 from streamguard.inference import factories
 from streamguard.media import SourceOptions
 from streamguard.models import available
+from streamguard.pipeline.guard import WatchOptions
 from streamguard.server import documents as docs
 from streamguard.server.auth import forbidden
 from streamguard.server.event_log import EventLog
@@ -167,7 +168,8 @@ class Api:
         self._hub.check_room(name)
         source = await self._policy.checked(new.source)
         options = SourceOptions(transport=new.transport, redirects=self._policy.redirects)
-        stream = self._hub.pull(name, Pulled(source, options, new.loop))
+        watch = WatchOptions(judged_per_second=new.judged_per_second, priority=new.priority)
+        stream = self._hub.pull(name, Pulled(source, options, new.loop, watch))
         return json_answer(stream.document(), 201, {"Location": f"{V1}/streams/{name}"})
 
     async def get_stream(self, call: Call[None, None]) -> web.Response:
@@ -227,19 +229,26 @@ class Api:
     async def list_engines(self, call: Call[None, None]) -> web.Response:
         """GET /engines."""
         guard = self._hub.guard
+        health = guard.engine_health
 
         def probe() -> docs.EnginesDocument:
             engines = [
                 docs.EngineDocument(
                     name=name,
                     available=(found := factory.probe()).available,
-                    in_use=name == guard.engine.name,
+                    in_use=name == health.engine,
                     reason=found.reason,
+                    failures=health.failures.get(name, 0),
                 )
                 for name, factory in factories().items()
             ]
             return docs.EnginesDocument(
-                model=guard.model_label, engine=guard.engine_label, models=sorted(available()), engines=engines
+                model=guard.model_label,
+                engine=guard.engine_label,
+                state=health.state,
+                detail=health.detail,
+                models=sorted(available()),
+                engines=engines,
             )
 
         return json_answer(await asyncio.to_thread(probe))

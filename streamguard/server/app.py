@@ -25,6 +25,7 @@ from streamguard.server.configured import Configured
 from streamguard.server.event_log import EventLog
 from streamguard.server.evidence_api import EvidenceApi
 from streamguard.server.guards import Guards
+from streamguard.server.hls import HlsFiles
 from streamguard.server.hub import Hub
 from streamguard.server.metrics import Metrics
 from streamguard.server.openapi import openapi
@@ -55,6 +56,7 @@ class Server:
         kept = config.evidence
         clip = (kept.clip_seconds, kept.clip_megabytes * 1024**2) if kept.enabled and kept.clip_seconds else None
         self.hub = Hub(guard, self.events, settings.max_streams, clip=clip)
+        self.hub.allow(settings.max_streams, measured=settings.admission == "measured")
         self.hub.starting = True
         self._alerts = AsyncExitStack()
         self.book = SessionBook(
@@ -80,6 +82,7 @@ class Server:
             *api.operations(),
             *webhooks.operations(),
             *evidence.operations(),
+            *HlsFiles(self.hub).operations(),
             *ConfigApi(self._reloader).operations(),
             *site.operations(),
         ]
@@ -113,6 +116,7 @@ class Server:
         if self._config.alerts.enabled:
             opening = alert_desk(self._config, self.hub.guard, self.url)
             self.hub.desk = await self._alerts.enter_async_context(opening)
+        await self.hub.load.start(measure=self._config.server.admission == "measured")
         self.hub.starting = False
         for name, sink in make_sinks(self._config.server.sinks).items():
             runner = SinkRunner(name, sink)
@@ -132,6 +136,7 @@ class Server:
         """Take no more work, and end what there is in good order."""
         self.hub.drain()
         log.info("draining", sessions=self.book.count(), streams=len(self.hub.streams()))
+        await self.hub.load.aclose()
         await self._reloader.aclose()
         await self.book.aclose()
         await self.hub.aclose()

@@ -68,7 +68,7 @@ class Configured:
             await check_rules(desk.alerts.subscriptions, after)
             await settle_rules(desk.alerts.subscriptions, after, before)
         self._tokens.replace(after.server.tokens)
-        self._hub.allow(after.server.max_streams)
+        self._hub.allow(after.server.max_streams, measured=after.server.admission == "measured")
         for name in changes.streams.removed:
             await self._close(name)
         old = {stream.name: stream for stream in before.streams}
@@ -97,7 +97,7 @@ class Configured:
             await self._pull(new)
             return
         restream = await self._outputs.settle(new, self._guards.find(new.model).spec.threshold)
-        self._hub.find(new.name).sent_on = restream.report if restream else None
+        self._hub.find(new.name).restream = restream
         await self._hub.swap(new.name, _pulled(new, restream))
 
     def _ours(self, name: str) -> bool:
@@ -115,8 +115,8 @@ class Configured:
         guard = self._guards.find(stream.model)
         restream = await self._outputs.settle(stream, guard.spec.threshold)
         try:
-            live = self._hub.pull(stream.name, _pulled(stream, restream), guard)
-            live.sent_on = restream.report if restream else None
+            live = self._hub.pull(stream.name, _pulled(stream, restream), guard, settled=True)
+            live.restream = restream
             self._live[stream.name] = live
         except Problem as problem:
             await self._outputs.close(stream.name)
@@ -128,7 +128,13 @@ def _pulled(stream: StreamSettings, restream: Restream | None) -> Pulled:
     sampling = stream.sampling
     return Pulled(
         stream.source.get_secret_value(),
-        SourceOptions(transport=stream.transport, verify_tls=stream.verify_tls),
+        SourceOptions(
+            transport=stream.transport,
+            hwaccel=stream.hwaccel,
+            verify_tls=stream.verify_tls,
+            read_timeout=stream.stall_seconds,
+            token=stream.token.get_secret_value() if stream.token else None,
+        ),
         stream.loop,
         WatchOptions(
             detect_every=sampling.detect_every,

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from streamguard.config import STREAM_NAME
+from streamguard.inference import EngineState
 from streamguard.types import EventKind, Verdict
 
 StreamName = Annotated[str, StringConstraints(pattern=STREAM_NAME)]
@@ -50,6 +51,17 @@ class RatesDocument(Document):
     dropped: float
 
 
+class SamplingDocument(Document):
+    """How much of a stream is judged, in frames per second over the last five seconds."""
+
+    most: float | None = Field(description="`judged_per_second` as asked for; null: all there is time for.")
+    asked: float = Field(description="What there is to judge: what comes, but no more than `most`.")
+    judged: float
+    reduced: bool = Field(
+        description="There is not the time for what was asked for, or for 5 a second where `most` is null."
+    )
+
+
 class TotalsDocument(Document):
     """Frames since the stream began."""
 
@@ -73,6 +85,21 @@ class VoteDocument(Document):
     close_share: Share = Field(description="No longer FAKE when less than this share is.")
 
 
+class OutputDocument(Document):
+    """Where a stream is sent on to, and how that does."""
+
+    target: str = Field(description="Without secrets.")
+    up: bool = Field(description="Whether packets flow.")
+    detail: str = Field(description="What is amiss; empty where nothing is.")
+    pictures: int = Field(description="Pictures handed to it.")
+    packets: int = Field(description="Packets of picture and sound handed to it.")
+    dropped: int = Field(description="Pictures it lost, being slow or not there.")
+    failures: int = Field(description="Times it broke or could not be opened.")
+    reconnects: int = Field(description="Times it came up again.")
+    lag_seconds: Annotated[float, Field(ge=0)] = Field(description="Of the stream, that wait to be written.")
+    hls: str | None = Field(description="Path of its playlist on this server; null where it is no HLS.")
+
+
 class StreamDocument(Document):
     """One stream and how it does."""
 
@@ -86,12 +113,16 @@ class StreamDocument(Document):
     height: int
     viewers: int
     rates: RatesDocument
+    sampling: SamplingDocument
     totals: TotalsDocument
     latency_ms: LatencyDocument | None
     bitrate_kbps: float | None = None
     packet_loss: Share | None = None
     vote: VoteDocument
+    interruptions: int = Field(description="Times its source was lost, or judging crashed.")
+    restarts: int = Field(description="Times that judging crashed, and was begun anew.")
     tracks: list[TrackDocument]
+    outputs: list[OutputDocument] = Field(description="Where it is sent on to, as configured.")
     since: datetime = Field(description="When the stream came into being.")
 
 
@@ -108,6 +139,12 @@ class NewStream(Document):
     name: StreamName | None = Field(default=None, description="Default: made of the source.")
     transport: Literal["tcp", "udp"] = "tcp"
     loop: bool = Field(default=True, description="A file starts over at its end.")
+    judged_per_second: Annotated[float, Field(gt=0, le=240)] | None = Field(
+        default=None, description="Judge no more frames of it in a second."
+    )
+    priority: Annotated[int, Field(ge=1, le=10)] = Field(
+        default=1, description="Where there is not time for all, a stream of 2 is judged twice as often as one of 1."
+    )
 
 
 class StreamChange(Document):
@@ -176,6 +213,7 @@ class EngineDocument(Document):
     available: bool
     in_use: bool
     reason: str
+    failures: int = Field(description="Batches in which it raised, since the start.")
 
 
 class EnginesDocument(Document):
@@ -183,6 +221,10 @@ class EnginesDocument(Document):
 
     model: str = Field(description="The detector in use, with its hash.")
     engine: str = Field(description="The engine in use, with its hash.")
+    state: EngineState = Field(
+        description="recovering: it failed and is being loaded again; failed: none works, all are tried again later."
+    )
+    detail: str = Field(description="Why it is not well, or not the best one; empty where all is well.")
     models: list[str]
     engines: list[EngineDocument] = Field(description="Best first.")
 
@@ -201,10 +243,28 @@ class IceServersDocument(Document):
     ice_servers: list[IceServerDocument]
 
 
+class LoadDocument(Document):
+    """How loaded the machine is. Frames per second over the last five seconds, all streams together."""
+
+    streams: int
+    reduced: int = Field(description="Streams judged less often than asked for, because there is not the time.")
+    asked: float = Field(description="Frames per second that there are to judge.")
+    judged: float = Field(description="Frames per second that are judged.")
+    load: Share | None = Field(description="Of processors or engine, whichever is scarcer; null until measured.")
+    room: int | None = Field(
+        description="How many more streams like these could be judged once a second; null until measured."
+    )
+    refused: int = Field(description="Streams refused since the start, the machine or the server being full.")
+
+
 class HealthDocument(Document):
     """Whether the server lives, and takes work."""
 
-    status: Literal["ok", "starting", "draining"]
+    status: Literal["ok", "starting", "draining", "no-engine", "overloaded"] = Field(
+        description="overloaded: work is taken, and streams are judged less often than asked for."
+    )
+    load: LoadDocument | None = Field(default=None, description="Where readiness was asked for.")
+    engine: EngineState = Field(default="ok", description="Of the engine that does worst, where there are several.")
 
 
 class FaceMessage(Document):

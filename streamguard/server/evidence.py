@@ -48,7 +48,7 @@ class EvidenceKeeper:
 
     def __init__(self, store: EvidenceStore, public_key: bytes, config: str, threshold: float) -> None:
         self.public_key = public_key
-        self._store, self._config, self._threshold = store, config, threshold
+        self.store, self._config, self._threshold = store, config, threshold
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="evidence")
 
     async def save(self, event: Event, material: Material) -> tuple[str, ...]:
@@ -58,11 +58,11 @@ class EvidenceKeeper:
             OutputError: the disk is full or not writable.
             EvidenceError: a picture cannot be encoded.
         """
-        return await self._off_loop(lambda: self._store.save(event, self._files(event, material), self._config))
+        return await self._off_loop(lambda: self.store.save(event, self._files(event, material), self._config))
 
     async def find(self, path: str, query: Mapping[str, str]) -> Path:
         """The file a signed link leads to; raises as `EvidenceStore.open`."""
-        return await asyncio.to_thread(self._store.open, path, query)
+        return await asyncio.to_thread(self.store.open, path, query)
 
     async def erase(self, stream: str) -> int:
         """Remove a stream's evidence, also what is being made; how many events had some.
@@ -70,11 +70,11 @@ class EvidenceKeeper:
         Raises:
             OutputError: something could not be removed.
         """
-        return await self._off_loop(lambda: self._store.erase(stream))
+        return await self._off_loop(lambda: self.store.erase(stream))
 
     async def sweep(self) -> Swept:
         """Remove what is too old or too much."""
-        return await self._off_loop(self._store.sweep)
+        return await self._off_loop(self.store.sweep)
 
     async def aclose(self) -> None:
         """Finish what was begun."""

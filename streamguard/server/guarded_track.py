@@ -19,11 +19,13 @@ from streamguard.media import SourceItem, TimestampRepair, Up, frame_of
 from streamguard.media.published import checked_picture
 from streamguard.pipeline.annotate import LivePainter, annotated
 from streamguard.pipeline.guard import Guard, WatchOptions
-from streamguard.pipeline.stream import FrameReport
+from streamguard.pipeline.stream import FrameReport, StreamPipeline
 from streamguard.server.overlay_feed import OVERLAYS, Overlay
 from streamguard.types import Event, Frame, Picture
 
 OnItem = Callable[[FrameReport | Event], None]
+_ASKED = 256
+"""Pictures whose times are kept while they wait to be judged: ten seconds, where a verdict takes a fraction of one."""
 
 
 class GuardedTrack(MediaStreamTrack):
@@ -70,16 +72,18 @@ class GuardedTrack(MediaStreamTrack):
         self._frames: Latest[_Received] = Latest()
         self._repair = TimestampRepair()
         self._count = 0
+        self._pipeline: StreamPipeline | None = None
         self._judging: asyncio.Task[None] | None = None
         self._reading: asyncio.Task[None] | None = None
-        # What is being judged; its reports come in the same order. As many as the pipeline holds.
-        self._asked: deque[_Received] = deque()
-        self._judged: Latest[tuple[FrameReport, _Received]] = Latest()
+        # Of the newest pictures that judging may choose from; reports come in the same order.
+        self._asked: deque[_Times] = deque(maxlen=_ASKED)
+        self._judged: Latest[tuple[FrameReport, _Times]] = Latest()
 
     @property
     def dropped(self) -> int:
         """Pictures that a newer one replaced before there was time to judge them or, with `exact`, to send them."""
-        return self._frames.dropped + self._judged.dropped
+        waiting = self._pipeline.dropped if self._pipeline is not None else 0
+        return self._frames.dropped + waiting + self._judged.dropped
 
     async def recv(self) -> Any:
         """The next picture, as an `av.VideoFrame` with the times of the one it was made of."""
@@ -90,7 +94,7 @@ class GuardedTrack(MediaStreamTrack):
             self._judging.result()
         if self._overlay == "none":
             return received.video
-        return await asyncio.to_thread(received.painted, self._painter.paint, received.frame)
+        return await asyncio.to_thread(received.times.painted, self._painter.paint, received.frame)
 
     def stop(self) -> None:
         """End the track and the one it wraps."""
@@ -111,14 +115,14 @@ class GuardedTrack(MediaStreamTrack):
         if self._reading is None and self.readyState == "live":
             self._reading = asyncio.create_task(self._read(), name=f"reading {self._name}")
         try:
-            report, received = await self._judged.get()
+            report, times = await self._judged.get()
         except ChannelClosed:
             # Whatever ended it is told; where nothing did, the track is over.
             for task in (self._reading, self._judging):
                 if task is not None and task.done() and not task.cancelled():
                     task.result()
             raise MediaStreamError from None
-        return await asyncio.to_thread(received.painted, annotated, report, self._guard.spec.threshold)
+        return await asyncio.to_thread(times.painted, annotated, report, self._guard.spec.threshold)
 
     async def _read(self) -> None:
         """Takes pictures as they come, however slow judging is."""
@@ -146,27 +150,48 @@ class GuardedTrack(MediaStreamTrack):
         return received
 
     async def _judge(self, first: Frame) -> None:
-        pipeline = self._guard.pipeline(self._items(first), self._name, self._options)
+        pipeline = self._pipeline = self._guard.pipeline(self._items(first), self._name, self._options)
         try:
             async with aclosing(pipeline.run()) as items:
                 async for item in items:
                     if isinstance(item, FrameReport):
-                        received = self._asked.popleft()
                         self._painter.learn(item)
                         if self._overlay == "exact":
-                            with contextlib.suppress(ChannelClosed):
-                                self._judged.put((item, received))
+                            self._put(item)
                     if self._on_item is not None:
                         self._on_item(item)
         finally:
             self._judged.close()
 
+    def _put(self, report: FrameReport) -> None:
+        """Hand on a judged picture, with the times of the one it was made of."""
+        while self._asked and self._asked[0].index < report.frame.index:
+            self._asked.popleft()
+        if self._asked and self._asked[0].index == report.frame.index:
+            with contextlib.suppress(ChannelClosed):
+                self._judged.put((report, self._asked.popleft()))
+
     async def _items(self, first: Frame) -> AsyncIterator[SourceItem]:
         image = first.image
         yield Up(0, image.width, image.height, None, "webrtc", True, None, None)
         async for received in self._frames:
-            self._asked.append(received)
+            if self._overlay == "exact":
+                self._asked.append(received.times)
             yield received.frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Times:
+    """When a picture of the wrapped track is to be shown."""
+
+    index: int
+    pts: Any
+    time_base: Any
+
+    def painted(self, paint: Callable[..., Picture], *what: object) -> Any:
+        video = frame_of(paint(*what))
+        video.pts, video.time_base = self.pts, self.time_base
+        return video
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +201,6 @@ class _Received:
     frame: Frame
     video: Any
 
-    def painted(self, paint: Callable[..., Picture], *what: object) -> Any:
-        video = frame_of(paint(*what))
-        video.pts, video.time_base = self.video.pts, self.video.time_base
-        return video
+    @property
+    def times(self) -> _Times:
+        return _Times(self.frame.index, self.video.pts, self.video.time_base)

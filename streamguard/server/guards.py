@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 
 from streamguard.config import EngineSettings
 from streamguard.pipeline.guard import Guard
@@ -38,10 +39,11 @@ class Guards:
         wanted = self._settings
         for model in models:
             if model is not None and model != wanted.model and model not in self._more:
-                opening = asyncio.to_thread(
-                    Guard.open, model, wanted.engine, threads=wanted.threads, cache=wanted.cache
+                # They share one machine, and so the order of whose frame is next.
+                opening = partial(
+                    Guard.open, model, wanted.engine, threads=wanted.threads, cache=wanted.cache, turns=self._own.turns
                 )
-                self._more[model] = await opening
+                self._more[model] = await asyncio.to_thread(opening)
 
     async def keep(self, models: Iterable[str | None]) -> None:
         """Close the guards of all other detectors; no stream may use them any more."""

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Literal
 from urllib.parse import urlsplit
 
+import structlog
+
 from streamguard.errors import redact
-from streamguard.media import SourceItem
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.server.alert_desk import AlertDesk
 from streamguard.server.event_log import EventLog
-from streamguard.server.live_stream import LiveStream
+from streamguard.server.live_stream import Items, LiveStream
+from streamguard.server.load import LoadMeter
 from streamguard.server.problems import Problem, not_found, overloaded
 from streamguard.server.pulled import Pulled, pulled_frames
+
+log = structlog.get_logger("streamguard.hub")
+_WAIT = 30
+"""Seconds after which somebody who was refused may come back: a stream more or less takes ten to be measured."""
 
 
 class Hub:
@@ -34,6 +41,8 @@ class Hub:
     Attributes:
         desk: takes the events of all streams; None where alerts are switched off.
         starting: no stream is opened yet.
+        load: how loaded the machine is.
+        refused: streams refused, by reason: `streams` (there are `max_streams`) and `load`.
     """
 
     def __init__(
@@ -49,6 +58,9 @@ class Hub:
         self.starting = False
         self._clip = clip
         self._max_streams = max_streams
+        self._measured = False
+        self.load = LoadMeter(lambda: list(self._streams.values()), self.guards)
+        self.refused: Counter[str] = Counter(streams=0, load=0)
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="overlay")
         self._streams: dict[str, LiveStream] = {}
         self._pulled: dict[str, Pulled] = {}
@@ -63,6 +75,10 @@ class Hub:
         """All streams, by name."""
         return [self._streams[name] for name in sorted(self._streams)]
 
+    def guards(self) -> list[Guard]:
+        """Everything that judges now: the hub's own guard first."""
+        return list(dict.fromkeys([self.guard, *(stream.guard for stream in self.streams())]))
+
     def find(self, name: str) -> LiveStream:
         """The stream of that name.
 
@@ -73,15 +89,25 @@ class Hub:
             raise not_found("stream", name, "List the streams at /api/v1/streams.")
         return self._streams[name]
 
-    def allow(self, streams: int) -> None:
-        """Take no more than so many streams from now on; those there are stay."""
-        self._max_streams = streams
+    def allow(self, streams: int, *, measured: bool) -> None:
+        """What to take from now on; those there are stay.
 
-    def check_room(self, name: str) -> None:
+        Args:
+            streams: streams at a time.
+            measured: refuse one with which others would be judged too seldom.
+        """
+        self._max_streams, self._measured = streams, measured
+
+    def check_room(self, name: str, *, settled: bool = False) -> None:
         """Whether a stream of that name can be opened.
 
+        Args:
+            name: of the stream.
+            settled: it is taken whatever the load, with a warning.
+
         Raises:
-            Problem: 409 the name is in use; 503 there are too many streams, or the server is ending.
+            Problem: 409 the name is in use; 503 there are too many streams, the machine is full, or the server is
+                ending.
         """
         if self._draining:
             raise overloaded("The server is shutting down.")
@@ -90,11 +116,18 @@ class Hub:
         if name in self._streams:
             raise Problem(409, "name-in-use", f"There is a stream `{name}` already.", "Choose another name.")
         if len(self._streams) >= self._max_streams:
+            self.refused["streams"] += 1
             raise overloaded(f"There are {self._max_streams} streams already.")
+        full = self.load.refusal() if self._measured else ""
+        if full and settled:
+            log.warning("more streams than the machine can judge", stream=name, detail=full)
+        elif full:
+            self.refused["load"] += 1
+            log.warning("stream refused", stream=name, detail=full)
+            remedy = "Remove a stream, try again later, or see server.admission in the settings."
+            raise overloaded(full, _WAIT, remedy)
 
-    def publish(
-        self, name: str, items: AsyncGenerator[SourceItem, None], owner: str | None, keeper: PacketKeeper | None = None
-    ) -> LiveStream:
+    def publish(self, name: str, items: Items, owner: str | None, keeper: PacketKeeper | None = None) -> LiveStream:
         """A stream that somebody sends us.
 
         Args:
@@ -104,21 +137,24 @@ class Hub:
         Raises:
             Problem: as `check_room`.
         """
+        self.check_room(name)
         return self._open(name, "published", None, items, owner, keeper)
 
-    def pull(self, name: str, pulled: Pulled, guard: Guard | None = None) -> LiveStream:
+    def pull(self, name: str, pulled: Pulled, guard: Guard | None = None, *, settled: bool = False) -> LiveStream:
         """A stream that we fetch.
 
         Args:
             name: unique on this server.
             pulled: where it comes from, and how it is judged.
             guard: judges it in place of the hub's own; closed by its owner after the stream.
+            settled: as for `check_room`.
 
         Raises:
             Problem: as `check_room`.
         """
         keeper = self.new_keeper()
-        items = pulled_frames(name, pulled, keeper)
+        items = partial(pulled_frames, name, pulled, keeper)
+        self.check_room(name, settled=settled)
         stream = self._open(name, "pulled", redact(pulled.source), items, None, keeper, guard, pulled.watch)
         self._pulled[name] = pulled
         return stream
@@ -144,6 +180,8 @@ class Hub:
             old.options,
             transport=transport or old.options.transport,
             redirects=old.options.redirects if redirects is None else redirects,
+            # It was meant for the endpoint of before.
+            token=old.options.token if source is None else None,
         )
         new = replace(old, source=source or old.source, options=options, loop=old.loop if loop is None else loop)
         return await self.swap(name, new)
@@ -159,7 +197,7 @@ class Hub:
             raise overloaded("The server is shutting down.")
         self._pulled[name] = new
         keeper = self.new_keeper()
-        if not await stream.change(redact(new.source), pulled_frames(name, new, keeper), keeper, new.watch):
+        if not await stream.change(redact(new.source), partial(pulled_frames, name, new, keeper), keeper, new.watch):
             return self.find(name)
         return stream
 
@@ -197,13 +235,12 @@ class Hub:
         name: str,
         kind: Literal["published", "pulled"],
         source: str | None,
-        items: AsyncGenerator[SourceItem, None],
+        items: Items,
         owner: str | None,
         keeper: PacketKeeper | None = None,
         guard: Guard | None = None,
         watch: WatchOptions = WatchOptions(),
     ) -> LiveStream:
-        self.check_room(name)
         feed = self.desk.feed(name) if self.desk is not None else None
         judge, threads = guard or self.guard, self._executor
         stream = LiveStream(name, kind, source, items, judge, self.events, threads, owner, feed, keeper, watch)

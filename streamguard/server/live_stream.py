@@ -8,37 +8,39 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from concurrent.futures import Executor
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import structlog
 from ulid import ULID
 
 from streamguard.errors import StreamguardError
-from streamguard.media import Down, SourceItem, Up
+from streamguard.media import Backoff, Down, SourceItem, Up
 from streamguard.media.live_encoder import LiveCodec
 from streamguard.media.packet_fanout import PacketTrack
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.pipeline.guard import Guard, WatchOptions
+from streamguard.pipeline.restream import Restream
 from streamguard.pipeline.stream import Counts, FrameReport, StreamPipeline
-from streamguard.pipeline.tap import Tap
 from streamguard.server.alert_feed import AlertFeed
 from streamguard.server.documents import (
     LatencyDocument,
     RatesDocument,
+    SamplingDocument,
     State,
     StreamDocument,
     TotalsDocument,
     VoteDocument,
 )
 from streamguard.server.event_log import EventLog
-from streamguard.server.evidence import Material
 from streamguard.server.messages import track_documents, verdict_message
-from streamguard.server.meter import StreamMeter
+from streamguard.server.meter import Sampling, StreamMeter
+from streamguard.server.output_status import output_documents
 from streamguard.server.overlay_feed import OVERLAYS, Overlay, OverlayFeed
 from streamguard.server.readers import Readers
 from streamguard.server.snapshots import snapshot
+from streamguard.server.stream_events import StreamEvents
 from streamguard.server.verdict_channels import VerdictChannels
 from streamguard.types import Event, EventKind, Frame, Verdict
 
@@ -46,6 +48,7 @@ log = structlog.get_logger("streamguard.stream")
 _TICK = 1.0
 _OPTIONS = WatchOptions()
 _CLOSED = "the stream was closed"
+Items: TypeAlias = Callable[[], AsyncGenerator[SourceItem, None]]
 
 
 @dataclass(slots=True)
@@ -63,7 +66,7 @@ class LiveStream:
         name: unique on this server.
         kind: sent to us, or fetched by us.
         source: where it is fetched from, without secrets.
-        items: frames and connection changes.
+        items: makes the frames and connection changes; called anew after a crash.
         guard: judges.
         events: where events are kept.
         executor: threads for painting, encoding and pictures.
@@ -78,7 +81,7 @@ class LiveStream:
         name: str,
         kind: Literal["published", "pulled"],
         source: str | None,
-        items: AsyncGenerator[SourceItem, None],
+        items: Items,
         guard: Guard,
         events: EventLog,
         executor: Executor,
@@ -89,18 +92,18 @@ class LiveStream:
     ) -> None:
         self.name, self.kind, self.source, self.owner = name, kind, source, owner
         self._options = options
-        self._items, self._guard, self._events, self._executor = items, guard, events, executor
-        self._feed, self._packets = feed, packets
+        self._items, self.guard, self._executor = items, guard, executor
+        self._packets = packets
         self._state: State = "starting"
         self._detail = ""
         self._size = (0, 0)
         self._since = datetime.now(UTC)
-        self._tap: Tap | None = None
+        self._received = 0
         self._pipeline: StreamPipeline | None = None
         self._task: asyncio.Task[None] | None = None
-        self._unpictured: list[Event] = []
-        self._held: dict[tuple[int, int | None], Event] = {}
         self._epoch = self._first_epoch = 0
+        self._backoff, self._crashed = Backoff(), False
+        self._before = Counts()
         self._turn = asyncio.Lock()
         self._closed = False
         self._halted = _CLOSED
@@ -109,9 +112,14 @@ class LiveStream:
         self._over: set[Callable[[], None]] = set()
         self.probe: Callable[[], Awaitable[Transport]] | None = None
         """Asked every second how the publisher's connection does."""
-        self.sent_on: Callable[[FrameReport], None] | None = None
-        """Gets every judged frame; must be quick."""
+        self.restream: Restream | None = None
+        """Where every judged frame is sent on to; closed by its owner."""
+        self.listeners: list[Callable[[FrameReport], None]] = []
+        """Called with every judged frame; must be quick."""
+        self.interruptions = self.restarts = 0
+        """Times the source was lost; and times that judging crashed, and was begun anew."""
         self.readers = Readers()
+        self._told = StreamEvents(events, self.readers, feed)
         self.meter = StreamMeter()
         self.transport = Transport()
         self.newest: FrameReport | None = None
@@ -138,8 +146,8 @@ class LiveStream:
     def stage_seconds(self) -> dict[str, float]:
         """CPU seconds by stage: those of judging, overlay and encode."""
         spent = dict(self._pipeline.cpu_seconds) if self._pipeline else {}
-        for feed in self._feeds.values():
-            for stage, seconds in feed.cpu_seconds.items():
+        for part in (*self._feeds.values(), *([self.restream] if self.restream else ())):
+            for stage, seconds in part.cpu_seconds.items():
                 spent[stage] = spent.get(stage, 0.0) + seconds
         return spent
 
@@ -151,9 +159,13 @@ class LiveStream:
     @property
     def counts(self) -> Counts:
         """Frames until now."""
-        if self._tap is None:
-            return Counts()
-        return Counts(self._tap.received, self._pipeline.frames if self._pipeline else 0, self._tap.dropped)
+        before, pipeline = self._before, self._pipeline
+        judged, dropped = (pipeline.frames, pipeline.dropped) if pipeline else (0, 0)
+        return Counts(self._received, before.judged + judged, before.dropped + dropped)
+
+    def sampling(self) -> Sampling:
+        """How much of it is judged, over the last seconds."""
+        return self.meter.sampling(self._options.judged_per_second)
 
     @property
     def verdict(self) -> Verdict:
@@ -173,13 +185,12 @@ class LiveStream:
             for feed in self._feeds.values():
                 await feed.aclose()
         self.channels.clear()
-        if self._feed is not None:
-            await self._feed.aclose()
+        await self._told.aclose()
 
     async def change(
         self,
         source: str | None,
-        items: AsyncGenerator[SourceItem, None],
+        items: Items,
         packets: PacketKeeper | None = None,
         options: WatchOptions = _OPTIONS,
     ) -> bool:
@@ -201,7 +212,8 @@ class LiveStream:
                 await feed.renew()
             self.source, self._items, self._packets, self._options = source, items, packets, options
             self._first_epoch = self._epoch + 1
-            self._tap = self._pipeline = self.newest = None
+            self._pipeline = self.newest = None
+            self._before, self._received, self._crashed = Counts(), 0, False
             self.meter = StreamMeter()
             self._become("starting", "")
             self.start()
@@ -243,11 +255,15 @@ class LiveStream:
             else None,
             bitrate_kbps=self.transport.bitrate_kbps,
             packet_loss=self.transport.packet_loss,
+            sampling=SamplingDocument(**asdict(self.sampling())),
+            outputs=output_documents(self.name, self.restream),
             vote=VoteDocument(
                 window=self._options.vote.window,
                 open_share=self._options.vote.open_share,
                 close_share=self._options.vote.close_share,
             ),
+            interruptions=self.interruptions,
+            restarts=self.restarts,
             tracks=track_documents(self.newest if self._state == "up" else None),
             since=self._since,
         )
@@ -255,33 +271,57 @@ class LiveStream:
     async def _run(self) -> None:
         ticker = asyncio.create_task(self._tick(), name=f"meter of {self.name}")
         try:
-            async with Tap(self._watched(), self._frame) as tap:
-                self._tap = tap
-                self._pipeline = self._guard.pipeline(tap, self.name, self._options)
-                async with aclosing(self._pipeline.run()) as items:
-                    async for item in items:
-                        if isinstance(item, Event):
-                            self._event(item)
-                        else:
-                            await self._report(item)
-            self._become("ended", "the source ended")
-        except StreamguardError as error:
-            self._become("failed", str(error))
-        except Exception:
-            log.exception("stream failed", stream=self.name)
-            self._become("failed", "an error inside the server; see its log")
+            while await self._attempt():
+                pass
         finally:
             ticker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await ticker
-            for event in self._unpictured:
-                self._record(event)
-                self._alert(event)
-            self._unpictured.clear()
-            # Whoever was told that a fake opened is told of its end, too.
-            for opened in tuple(self._held.values()):
-                self._event(_ended(opened, self._halted))
+            self._told.end(self._halted)
         self._close_down()
+
+    async def _attempt(self) -> bool:
+        """Judge until the source ends or judging fails, and wait; whether it is to be begun anew."""
+        began = time.monotonic()
+        try:
+            await self._judge()
+        except StreamguardError as error:
+            # After a crash the source may be gone for a while, whatever it says.
+            if not (error.retryable or self._crashed):
+                self._become("failed", str(error))
+                return False
+            why = str(error)
+        except Exception as error:
+            log.exception("stream failed", stream=self.name)
+            why, self._crashed = f"an error inside the server ({type(error).__name__}); see its log", True
+            self.restarts += 1
+        else:
+            self._become("ended", "the source ended")
+            return False
+        self._fall(why)
+        await asyncio.sleep(self._backoff.delay(time.monotonic() - began))
+        return True
+
+    async def _judge(self) -> None:
+        async with aclosing(self._items()) as items, aclosing(self._watched(items)) as watched:
+            self._pipeline = self.guard.pipeline(watched, self.name, self._options)
+            async with aclosing(self._pipeline.run()) as judged:
+                async for item in judged:
+                    if isinstance(item, Event):
+                        self._told.add(item)
+                    else:
+                        await self._report(item)
+
+    def _fall(self, why: str) -> None:
+        """Judging broke off; it is begun anew."""
+        self._told.end("the stream broke off")
+        if self._state != "down":
+            self.interruptions += 1
+            down = Event(str(ULID()), EventKind.STREAM_DOWN, self.name, self._epoch, datetime.now(UTC), detail=why)
+            self._told.add(replace(down, model=self.guard.model_label, engine=self.guard.engine_label))
+        self._become("down", why)
+        self._before, self._pipeline = self.counts, None
+        self._first_epoch = self._epoch + 1
 
     async def _halt(self, why: str) -> None:
         """Stop judging; what hangs on the stream stays."""
@@ -290,7 +330,6 @@ class LiveStream:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        await self._items.aclose()
 
     def _close_down(self) -> None:
         if not self.over:
@@ -301,16 +340,21 @@ class LiveStream:
             callback()
         self._over.clear()
 
-    async def _watched(self) -> AsyncGenerator[SourceItem, None]:
-        async for item in self._items:
+    async def _watched(self, items: AsyncGenerator[SourceItem, None]) -> AsyncGenerator[SourceItem, None]:
+        async for item in items:
             self._epoch = self._first_epoch + item.epoch
             if self._first_epoch:
                 item = replace(item, epoch=self._epoch)  # noqa: PLW2901 - the same item
             if isinstance(item, Up):
                 self._size = (item.width, item.height)
                 self._become("up", "")
+                self._crashed = False
             elif isinstance(item, Down):
+                self.interruptions += item.attempt == 1 and self._state == "up"
                 self._become("down" if item.attempt == 1 or self._state != "starting" else "starting", str(item.error))
+            else:
+                self._received += 1
+                self._frame(item)
             yield item
 
     def _become(self, state: State, detail: str) -> None:
@@ -323,45 +367,13 @@ class LiveStream:
         for feed in self._feeds.values():
             feed.frame(frame)
 
-    def _event(self, event: Event) -> None:
-        self._events.add(event)
-        if event.kind is EventKind.FAKE_OPENED:
-            self._held[event.epoch, event.track] = event
-        elif event.kind is EventKind.FAKE_CLOSED:
-            self._held.pop((event.epoch, event.track), None)
-        log.info(
-            "event",
-            id=event.id,
-            kind=event.kind.value,
-            stream=event.stream,
-            track=event.track,
-            share=event.share,
-            detail=event.detail,
-        )
-        if event.kind is EventKind.FAKE_OPENED:
-            # Its frame's report follows at once; the alert goes out with its picture.
-            self._unpictured.append(event)
-        else:
-            self._record(event)
-            self._alert(event)
-
-    def _record(self, event: Event, report: FrameReport | None = None) -> None:
-        if self._feed is None:
-            return
-        material = None
-        if report is not None and self._feed.wants_material:
-            material = Material(report, self._packets.copy() if self._packets is not None else None)
-        self._feed.put(event, material)
-
-    def _alert(self, event: Event) -> None:
-        for reader in self.readers:
-            reader.put_alert(event)
-
     async def _report(self, report: FrameReport) -> None:
         latency = time.monotonic() - report.frame.arrived
         self.newest = report
-        if self.sent_on is not None:
-            self.sent_on(report)
+        if self.restream is not None:
+            self.restream.report(report)
+        for listener in self.listeners:
+            listener(report)
         self.meter.judged(latency)
         for feed in self._feeds.values():
             feed.report(report)
@@ -370,18 +382,10 @@ class LiveStream:
             for reader in self.readers:
                 reader.put_verdict(message)
             self.channels.send(message)
-        if self._unpictured:
-            opened, self._unpictured = self._unpictured, []
-            # What must not be lost comes first.
-            for event in opened:
-                self._record(event, report)
-            jpeg = await self._jpeg(report, mask=True)
-            for event in opened:
-                self._events.keep_picture(event.id, jpeg)
-                self._alert(event)
+        await self._told.report(report, self._packets, lambda: self._jpeg(report, mask=True))
 
     async def _jpeg(self, report: FrameReport, *, mask: bool) -> bytes:
-        loop, threshold = asyncio.get_running_loop(), self._guard.spec.threshold
+        loop, threshold = asyncio.get_running_loop(), self.guard.spec.threshold
         return await loop.run_in_executor(self._executor, lambda: snapshot(report, threshold, mask=mask))
 
     async def _tick(self) -> None:
@@ -390,8 +394,3 @@ class LiveStream:
             if self.probe is not None:
                 self.transport = await self.probe()
             await asyncio.sleep(_TICK)
-
-
-def _ended(opened: Event, why: str) -> Event:
-    detail = f"{why} while the face was held for fake"
-    return replace(opened, id=str(ULID()), kind=EventKind.FAKE_CLOSED, at=datetime.now(UTC), detail=detail)

@@ -6,6 +6,7 @@ import time
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from streamguard.pipeline.stream import Counts
 
@@ -14,6 +15,27 @@ WINDOW = 5.0
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper limits of the latency histogram's buckets, in seconds."""
 _MOST_SAMPLES = 1000
+ENOUGH = 5.0
+"""Judged frames per second that are enough where nothing else is asked for: the vote's window is full."""
+_SHORT = 0.9
+"""Share of what is asked for below which a stream comes off short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How much of a stream is judged.
+
+    Attributes:
+        most: frames per second that may be judged; None for all there is time for.
+        asked: frames per second that it would have judged.
+        judged: frames per second that were.
+        reduced: whether there was not the time for what was asked for, or for `ENOUGH` where no number was named.
+    """
+
+    most: float | None
+    asked: float
+    judged: float
+    reduced: bool
 
 
 class StreamMeter:
@@ -26,6 +48,7 @@ class StreamMeter:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._marks: deque[tuple[float, Counts]] = deque([(clock(), Counts())])
+        self._first: float | None = None
         self._latencies: deque[tuple[float, float]] = deque(maxlen=_MOST_SAMPLES)
         self.buckets = [0] * (len(BUCKETS) + 1)
         """Verdicts per latency bucket, the last one without limit."""
@@ -40,6 +63,8 @@ class StreamMeter:
 
     def judged(self, latency: float) -> None:
         """Count one verdict, `latency` seconds after its frame arrived."""
+        if self._first is None:
+            self._first = self._clock()
         self.buckets[bisect_left(BUCKETS, latency)] += 1
         self.latency_sum += latency
         self._latencies.append((self._clock(), latency))
@@ -55,6 +80,19 @@ class StreamMeter:
             (last.judged - first.judged) / seconds,
             (last.dropped - first.dropped) / seconds,
         )
+
+    def sampling(self, most: float | None) -> Sampling:
+        """How much is judged, over the last seconds.
+
+        Args:
+            most: frames per second asked for; None for as many as there is time for.
+        """
+        received, judged, dropped = self.rates()
+        asked = received if most is None else min(received, most)
+        needed = min(asked, ENOUGH) if most is None else asked
+        settled = self._first is not None and self._clock() - self._first >= WINDOW
+        # A frame is dropped where a newer one came before its turn: otherwise nothing was short but the source.
+        return Sampling(most, asked, judged, settled and judged < _SHORT * needed and 2 * dropped >= needed - judged)
 
     def percentiles(self) -> tuple[float, float] | None:
         """The median and the 95th percentile of the latency in seconds; None when nothing was judged lately."""

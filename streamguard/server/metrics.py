@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from streamguard.server.alert_metrics import alert_metrics
 from streamguard.server.buckets import cumulated
 from streamguard.server.event_log import EventLog
+from streamguard.server.fault_metrics import engine_metrics, interruption_metrics
 from streamguard.server.hub import Hub
 from streamguard.server.live_stream import LiveStream
+from streamguard.server.load_metrics import batcher_metrics, load_metrics
 from streamguard.server.meter import BUCKETS
+from streamguard.server.output_status import output_metrics
 from streamguard.server.sessions import SessionBook
 from streamguard.types import EventKind
 
@@ -23,7 +26,7 @@ _STATES = ("starting", "up", "down", "ended", "failed")
 
 
 class Metrics:
-    """All metrics of one server, `streamguard_` first, base units, no face's number as a label.
+    """All metrics of one server, `streamguard_` first, base units, no face's number as a label; and the process's own.
 
     Args:
         hub, book, events: what is counted.
@@ -38,6 +41,7 @@ class Metrics:
         self._requests, self._version = requests, version
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -59,7 +63,12 @@ class Metrics:
         yield from _frames(streams)
         yield _latency(streams)
         yield from _viewers(streams)
-        yield from self._engine(streams)
+        yield from output_metrics((stream.name, stream.restream) for stream in streams)
+        yield from _stages(streams)
+        yield from batcher_metrics(self._hub)
+        yield from load_metrics(self._hub)
+        yield from engine_metrics(self._hub.guards())
+        yield from interruption_metrics(streams)
         sessions = GaugeMetricFamily("streamguard_sessions", "WebRTC sessions open.", labels=["kind"])
         sessions.add_metric(["whip"], self._book.count("whip"))
         sessions.add_metric(["whep"], self._book.count("whep"))
@@ -76,30 +85,18 @@ class Metrics:
             requests.add_metric([method, str(status)], count)
         yield requests
 
-    def _engine(self, streams: list[LiveStream]) -> Iterator[Metric]:
-        batcher = self._hub.guard.batcher
-        stats = batcher.stats()
-        yield CounterMetricFamily("streamguard_batches", "Batches given to the engine.", stats.batches)
-        yield CounterMetricFamily("streamguard_batches_failed", "Batches that failed.", stats.failed)
-        yield CounterMetricFamily("streamguard_crops", "Crops in those batches.", stats.crops)
-        sizes = HistogramMetricFamily("streamguard_batch_size", "Crops per batch.", labels=[])
-        sizes.add_metric([], cumulated(range(1, len(stats.sizes) + 1), (*stats.sizes, 0)), stats.crops)
-        yield sizes
-        yield CounterMetricFamily("streamguard_engine_busy_seconds", "Time the engine was judging.", stats.busy_seconds)
-        depth = GaugeMetricFamily("streamguard_queue_depth", "Crops waiting or being judged.", labels=["stream"])
-        spent = CounterMetricFamily("streamguard_stage_seconds", "CPU time by stage.", labels=["stream", "stage"])
-        pace = GaugeMetricFamily(
-            "streamguard_detector_interval_frames", "The face detector runs on every so many.", labels=["stream"]
-        )
-        for stream in streams:
-            depth.add_metric([stream.name], batcher.in_flight(stream.name))
-            if stream.detect_every is not None:
-                pace.add_metric([stream.name], stream.detect_every)
-            for stage, seconds in sorted(stream.stage_seconds.items()):
-                spent.add_metric([stream.name, stage], seconds)
-        yield depth
-        yield spent
-        yield pace
+
+def _stages(streams: list[LiveStream]) -> Iterator[Metric]:
+    spent = CounterMetricFamily("streamguard_stage_seconds", "CPU time by stage.", labels=["stream", "stage"])
+    pace = GaugeMetricFamily(
+        "streamguard_detector_interval_frames", "The face detector runs on every so many.", labels=["stream"]
+    )
+    for stream in streams:
+        if stream.detect_every is not None:
+            pace.add_metric([stream.name], stream.detect_every)
+        for stage, seconds in sorted(stream.stage_seconds.items()):
+            spent.add_metric([stream.name, stage], seconds)
+    yield from (spent, pace)
 
 
 def _frames(streams: list[LiveStream]) -> Iterator[Metric]:

@@ -23,6 +23,8 @@ _PARTS: dict[str, dict[str, Any]] = {
     "delivery": {"type": "string", "minLength": 1, "maxLength": 160},
     "folder": {"type": "string", "minLength": 1, "maxLength": 64},
     "file": {"type": "string", "minLength": 1, "maxLength": 73},
+    "output": {"type": "string", "pattern": "^[0-9]{1,4}$"},
+    "segment": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
 

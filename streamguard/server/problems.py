@@ -48,7 +48,8 @@ def not_found(what: str, name: str, remedy: str = "") -> Problem:
     return Problem(404, "not-found", f"There is no {what} `{name}`.", remedy)
 
 
-def overloaded(detail: str, retry_after: int = 5) -> Problem:
+def overloaded(
+    detail: str, retry_after: int = 5, remedy: str = "Try again later, or raise the limit in the settings."
+) -> Problem:
     """No more of it now; the caller may come back (RFC 9110, 10.2.3)."""
-    remedy = "Try again later, or raise the limit in the settings."
     return Problem(503, "overloaded", detail, remedy, {"Retry-After": str(retry_after)})

@@ -17,7 +17,7 @@ from streamguard.server.documents import Document
 
 log = structlog.get_logger("streamguard.config")
 
-LIVE = frozenset({"server.tokens", "server.max_streams"})
+LIVE = frozenset({"server.tokens", "server.max_streams", "server.admission"})
 """Keys beside streams and rules that can be changed while the server runs."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 from aiohttp import web
@@ -145,7 +146,7 @@ class RtcEndpoints:
             if keeper is not None:
                 _keep_packets(session.pc, video, keeper)
             answer = await _answer(session.pc)
-            stream = self._hub.publish(name, published_frames(video, name), call.caller.name, keeper)
+            stream = self._hub.publish(name, partial(published_frames, video, name), call.caller.name, keeper)
             stream.probe = _Probe(session.pc)
             session.pc.remove_all_listeners("datachannel")
             session.pc.on("datachannel", _Verdicts(stream).opened)

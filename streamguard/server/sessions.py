@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias
 import structlog
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
-from streamguard.server.connection import close_connection, make_connection
+from streamguard.media.peer_connection import close_connection, make_connection
 from streamguard.server.problems import Problem, overloaded
 
 log = structlog.get_logger("streamguard.session")

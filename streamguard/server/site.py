@@ -6,7 +6,8 @@ from pathlib import Path
 
 from aiohttp import web
 
-from streamguard.server.documents import HealthDocument
+from streamguard.inference import EngineState
+from streamguard.server.documents import HealthDocument, LoadDocument
 from streamguard.server.hub import Hub
 from streamguard.server.metrics import CONTENT_TYPE, Metrics
 from streamguard.server.operations import Answer, Call, Operation, json_answer
@@ -55,7 +56,22 @@ class Site:
             return json_answer(HealthDocument(status="starting"), 503)
         if self._hub.draining:
             return json_answer(HealthDocument(status="draining"), 503)
-        return json_answer(HealthDocument(status="ok"))
+        states = {guard.engine_health.state for guard in self._hub.guards()}
+        if "failed" in states:
+            # Whoever has another server had better ask that one.
+            return json_answer(HealthDocument(status="no-engine", engine="failed"), 503)
+        load = self._hub.load.state()
+        told = LoadDocument(
+            streams=len(self._hub.streams()),
+            reduced=load.reduced,
+            asked=round(load.asked, 2),
+            judged=round(load.judged, 2),
+            load=None if load.load is None else round(load.load, 3),
+            room=load.room,
+            refused=self._hub.refused.total(),
+        )
+        engine: EngineState = "recovering" if "recovering" in states else "ok"
+        return json_answer(HealthDocument(status="overloaded" if load.overloaded else "ok", engine=engine, load=told))
 
     async def metrics(self, call: Call[None, None]) -> web.Response:
         """GET /metrics."""

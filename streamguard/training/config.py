@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, ValidationError, field_validator, model_validator
 
 from streamguard.errors import ConfigError
 
@@ -44,6 +44,34 @@ class PrepareTable(_Table):
     blends_per_face: int = Field(default=2, ge=1)
     blends_per_half: int = Field(default=6, ge=1)
     """Passes over the real halves of the pairs, each with other frames and other blends."""
+
+
+Upsampling = Literal["nearest", "bilinear", "shuffle", "transposed"]
+
+
+class RendererTable(_Table):
+    """A network that renders faces (see `rerender.autoencoder`)."""
+
+    halvings: Literal[3, 4] = 3
+    """How often the side is halved on the way to the code."""
+    upsampling: Upsampling = "nearest"
+    """How the decoder doubles it again."""
+    channels: int = Field(default=8, ge=1, le=64)
+    """Of the code."""
+    steps: int = Field(default=500, ge=1)
+    """That it is taught for."""
+
+
+class RerenderTable(_Table):
+    """The pack of faces rendered again."""
+
+    seed: int = 1
+    networks: tuple[RendererTable, ...] = Field(min_length=1)
+    triples: int = Field(default=4500, ge=1)
+    pair_share: Share = 0.3
+    """Share of the faces that are taken from the real halves of the pairs."""
+    donor_share: Share = 0.25
+    """Share of the faces whose code is moved towards another person's."""
 
 
 class Stage(_Table):
@@ -96,6 +124,8 @@ class TrainTable(_Table):
     swapped_donor_share: Share = 0.0
     """Share of those faces that come out of a pair's fake: what a swap network makes, on people and pictures it was
     never seen with."""
+    rerendered_share: Share = 0.0
+    """Share of all fakes that are faces rendered again (see `rerender`); the other shares divide the rest."""
     mix_share: Share = 0.5
     """Share of the pairs of which only a random part of the fake is left (see `augment.mix`)."""
     hard_share: Share = 0.0
@@ -122,7 +152,14 @@ class TrainConfig(_Table):
     """`unet`, `unet_v1` or `unet_lite0`."""
     data: DataTable
     prepare: PrepareTable = PrepareTable()
+    rerender: RerenderTable | None = None
     train: TrainTable
+
+    @model_validator(mode="after")
+    def _rendered_where_asked(self) -> Self:
+        if self.train.rerendered_share and self.rerender is None:
+            raise ValueError("rerendered_share needs a table [rerender] with its networks")
+        return self
 
 
 def read_config(path: Path) -> TrainConfig:

@@ -73,7 +73,7 @@ def donor_blend(
     )
     face = np.zeros((height, width), np.uint8)
     cv2.fillPoly(face, [np.round(face_outline(landmarks)).astype(np.int32)], 1)
-    inner = _coloured_like(inner, rgb, face, float(random.uniform(0.6, 1.0)))
+    inner = coloured_like(inner, rgb, face, float(random.uniform(0.6, 1.0)))
     if random.random() < 0.3:
         inner = recolour(inner, random)
     inner = lose_detail(inner, float(np.linalg.norm(landmarks[1] - landmarks[0])), random)
@@ -85,7 +85,7 @@ def donor_blend(
     )
 
 
-def _coloured_like(inner: UInt8Array, rgb: UInt8Array, face: UInt8Array, strength: float) -> UInt8Array:
+def coloured_like(inner: UInt8Array, rgb: UInt8Array, face: UInt8Array, strength: float) -> UInt8Array:
     """Mean and spread of brightness and colour moved towards those of `rgb` inside `face` (Reinhard et al., 2001)."""
     one, two = (cv2.cvtColor(picture, cv2.COLOR_RGB2YCrCb).astype(np.float32) for picture in (inner, rgb))
     (mean, spread), (aim, width) = (cv2.meanStdDev(picture, mask=face) for picture in (one, two))

@@ -164,7 +164,7 @@ class TripleMaker:
             real = _cut(picture, area)
             points = _marks(detections, area)
             fake = self_blend(real, points, random)
-            sent_real, sent_fake = _send_together(real, fake.pixels, random)
+            sent_real, sent_fake = send_together(real, fake.pixels, random)
             yield Triple(sent_real, sent_fake, fake.mask, person_of(path), path.name, "selfblend", points)
         if not found:
             self._skipped(f"{path}: no face found")
@@ -264,7 +264,7 @@ def _resized(picture: Picture, width: int, height: int) -> Picture:
     return Picture(y, u, v, picture.matrix, picture.full_range)
 
 
-def _send_together(real: UInt8Array, fake: UInt8Array, random: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
+def send_together(real: UInt8Array, fake: UInt8Array, random: np.random.Generator) -> tuple[UInt8Array, UInt8Array]:
     """Both crops side by side through one resolution and one encoder, so that only the manipulation differs."""
     size = max(96, round(PACK_SIZE * random.uniform(0.75, 1.0) / 2) * 2)
     both = [

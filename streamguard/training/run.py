@@ -217,7 +217,7 @@ def _facts(config: TrainConfig, progress: Progress, packs: Path, outcome: Outcom
         "patches": [{"size": size, "seen": seen} for size, seen in patches_seen(config)],
         "packs": {
             name: _pack_facts(Pack(packs / name))
-            for name in ("pairs", "selfblend", "validation", "calibration")
+            for name in ("pairs", "selfblend", "rerendered", "validation", "calibration")
             if (packs / name / "index.json").is_file()
         },
         "validations": [

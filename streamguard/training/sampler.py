@@ -17,6 +17,8 @@ from streamguard.training.selfblend import SelfBlend, self_blend, swap_like_blen
 from streamguard.types import Float64Array, FloatArray, UInt8Array
 
 NOTHING_KNOWN = Known()
+PARTS = frozenset({"part of a face swap", "part of a rendered face"})
+"""Kinds of which only a random part of the pack's own fake is left."""
 DONORS = 16
 TONE_WEIGHT = 0.004
 """What a grey level of another skin tone counts in the choice of a donor; a misfit of the landmarks is 0.03 to 0.3."""
@@ -29,11 +31,13 @@ class Packs:
     Attributes:
         pairs, selfblend: training packs; at least one is there.
         validation: pairs of persons who are in neither.
+        rerendered: faces of the training packs rendered again.
     """
 
     pairs: Pack | None
     selfblend: Pack | None
     validation: Pack | None
+    rerendered: Pack | None = None
 
 
 def open_packs(folder: Path) -> Packs:
@@ -44,7 +48,7 @@ def open_packs(folder: Path) -> Packs:
     """
     found = {
         name: Pack(folder / name) if (folder / name / "index.json").is_file() else None
-        for name in ("pairs", "selfblend", "validation")
+        for name in ("pairs", "selfblend", "validation", "rerendered")
     }
     packs = Packs(**found)
     if packs.pairs is None and packs.selfblend is None:
@@ -65,7 +69,8 @@ class Sample:
     """A drawn pair of patches.
 
     Attributes:
-        kind: how the fake was made: `face swap`, `part of a face swap`, `self-blend`, `other face`, `plain swap`.
+        kind: how the fake was made: `face swap`, `part of a face swap`, `self-blend`, `other face`, `plain swap`,
+            `rendered face`, `part of a rendered face`.
         patches: real and fake, with the truth.
         example: what its loss is remembered by.
     """
@@ -118,10 +123,15 @@ class Sampler:
     Args:
         config: the shares of what is drawn.
         packs: the material.
+
+    Raises:
+        DataError: faces rendered again are asked for, and there is no pack of them.
     """
 
     def __init__(self, config: TrainConfig, packs: Packs) -> None:
         self._train, self._packs = config.train, packs
+        if config.train.rerendered_share and packs.rerendered is None:
+            raise DataError("rerendered", "there is no such pack", "run `streamguard train`, which makes it")
         self._tones: dict[int, Float64Array] = {}
 
     def stage(self, step: int) -> Stage:
@@ -150,6 +160,12 @@ class Sampler:
         """What the next pair is made of."""
         packs, train = self._packs, self._train
         plain = random.random() < stage.plain_share
+        # Without such faces nothing more is drawn than ever was: the same seeds give the same batches.
+        rendered = not plain and train.rerendered_share and random.random() < train.rerendered_share
+        if rendered and packs.rerendered is not None:
+            index = self._index(packs.rerendered, "rendered face", random, known)
+            kind = "part of a rendered face" if random.random() < train.mix_share else "rendered face"
+            return Choice(kind, packs.rerendered, index, False, Example("rendered face", index))
         blend = plain or packs.pairs is None or random.random() < train.selfblend_share
         anew = plain or (blend and random.random() < train.fresh_share)
         pack = packs.pairs
@@ -167,7 +183,7 @@ class Sampler:
             return Choice("plain swap", pack, index, True, example)
         if random.random() >= train.donor_share:
             return Choice("self-blend", pack, index, True, example)
-        donor = self._donor(pack.real[index], np.array(pack.landmarks[index]), random)
+        donor = self.donor(pack.real[index], np.array(pack.landmarks[index]), random)
         return Choice("other face", pack, index, True, example, donor)
 
     def _index(self, pack: Pack, pool: str, random: np.random.Generator, known: Known) -> int:
@@ -183,13 +199,19 @@ class Sampler:
         if choice.anew:
             made = _blend(choice, real, np.array(pack.landmarks[index]), random)
             fake, mask = made.pixels, made.mask
-        elif choice.kind == "part of a face swap":
+        elif choice.kind in PARTS:
             fake, mask = mix(real, fake, mask, random)
         view = View(stage.patch, stage.zoom, choice.degrade(stage), stage.blur)
         return Sample(choice.kind, augment(real, fake, mask, view, random), choice.example)
 
-    def _donor(self, real: UInt8Array, marks: FloatArray, random: np.random.Generator) -> Donor:
-        """Of a few other faces the one that is turned and lit most alike: a bad fit would be too easily seen."""
+    def donor(self, real: UInt8Array, marks: FloatArray, random: np.random.Generator) -> Donor:
+        """Of a few other faces the one that is turned and lit most alike: a bad fit would be too easily seen.
+
+        Args:
+            real: uint8 [S, S, 3].
+            marks: float32 [5, 2], its landmarks.
+            random: decides which few.
+        """
         packs = self._packs
         if packs.pairs is not None and random.random() < self._train.swapped_donor_share:
             pack, pictures = packs.pairs, packs.pairs.fake

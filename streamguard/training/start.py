@@ -27,7 +27,7 @@ def start(config: TrainConfig) -> LoadedModel:
         decorrelate(model.network)
         return model
     if config.train.start_from == IMAGENET:
-        _from_imagenet(model.network)
+        from_imagenet(model.network)
         return model
     names = config.train.start_from
     given = [_fitting(name, config.network, model.network) for name in ((names,) if isinstance(names, str) else names)]
@@ -52,7 +52,12 @@ def _mean(values: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(values).mean(dim=0) if values[0].is_floating_point() else values[0]
 
 
-def _from_imagenet(network: nn.Module) -> None:
+def from_imagenet(network: nn.Module) -> None:
+    """Give the encoder what ImageNet taught it.
+
+    Raises:
+        ConfigError: the network has no such encoder, or the weights are not installed.
+    """
     if not isinstance(network, UnetLite0):
         raise ConfigError(
             "train.start_from", "there are no ImageNet weights of this network", 'take network = "unet_lite0"'

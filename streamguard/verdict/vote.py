@@ -2,6 +2,11 @@
 
 The majority rule over frames is Preste's video rule, taken over a window of seconds so that it holds for live
 video of any rate; separate thresholds to open and to close make it a Schmitt trigger.
+
+How many frames must agree decides how often a verdict is wrong, how long that takes only when it comes. So a stream of
+which few frames are judged keeps the quorum and gets a longer window: it reaches back to the last `quorum` frames of
+the stream, whether the face was judged in them or not, but no further than `longest`. Wherever `window` holds a quorum
+of the stream's frames, nothing is different; a face that is merely out of sight for a while never lengthens it.
 """
 
 from __future__ import annotations
@@ -24,6 +29,8 @@ class VoteSettings:
 
     Attributes:
         window: seconds; the votes of (now - window, now] count.
+        longest: seconds that the window is lengthened to where it holds fewer than `quorum` frames of the stream:
+            with 8 and 10 s a face is decided from 0.8 frames per second on. Up to `window`: never.
         quorum: judged frames the window must hold before anything is said, at least 1.
         min_span: seconds between the first and the last of them, so that a burst says nothing.
         open_share: a fake opens when the share of fake frames is strictly greater, 0..1 (1 excluded).
@@ -40,10 +47,12 @@ class VoteSettings:
     open_share: float = 0.5
     close_share: float = 0.3
     min_hold: float = 2.0
+    longest: float = 10.0
 
     def __post_init__(self) -> None:
         checks = (
             (math.isfinite(self.window) and self.window > 0, f"window {self.window} s is not above 0"),
+            (math.isfinite(self.longest) and self.longest >= 0, f"longest {self.longest} s is not a time"),
             (self.quorum >= 1, f"quorum {self.quorum} is not at least 1"),
             (0 <= self.min_span < self.window, f"min_span {self.min_span} s is not within the window"),
             (0 <= self.open_share < 1, f"open_share {self.open_share} is not in 0..1 (1 excluded)"),
@@ -93,7 +102,9 @@ class TrackVote:
 
     def __init__(self, settings: VoteSettings) -> None:
         self._settings = settings
-        self._votes: deque[tuple[float, bool, int]] = deque()
+        # Frames of the window, newest last: time, and the vote where the face was judged in it.
+        self._frames: deque[tuple[float, tuple[bool, int] | None]] = deque()
+        self._judged: deque[float] = deque()
         self._fakes: deque[float] = deque()
         self._score_sum = 0
         self._state = Verdict.UNKNOWN
@@ -123,26 +134,33 @@ class TrackVote:
         if self._time is None:
             self._since = time
         self._time = time
-        self._expire(time - self._settings.window)
+        vote = None
         if state is not Verdict.UNKNOWN and score is not None:
-            units = round(score * _UNIT)
-            self._votes.append((time, state is Verdict.FAKE, units))
-            self._score_sum += units
-            if state is Verdict.FAKE:
+            vote = state is Verdict.FAKE, round(score * _UNIT)
+            self._judged.append(time)
+            self._score_sum += vote[1]
+            if vote[0]:
                 self._fakes.append(time)
+        self._frames.append((time, vote))
+        self._expire(time)
         return self._decide(time)
 
-    def _expire(self, until: float) -> None:
-        while self._votes and self._votes[0][0] <= until:
-            _, fake, units = self._votes.popleft()
-            self._score_sum -= units
-            if fake:
-                self._fakes.popleft()
+    def _expire(self, now: float) -> None:
+        frames, settings = self._frames, self._settings
+        oldest = now - max(settings.window, settings.longest)
+        while frames[0][0] <= oldest or (frames[0][0] <= now - settings.window and len(frames) > settings.quorum):
+            _, vote = frames.popleft()
+            if vote is not None:
+                fake, units = vote
+                self._judged.popleft()
+                self._score_sum -= units
+                if fake:
+                    self._fakes.popleft()
 
     def _decide(self, time: float) -> TrackState:
-        settings, judged, fake = self._settings, len(self._votes), len(self._fakes)
+        settings, judged, fake = self._settings, len(self._judged), len(self._fakes)
         share = fake / judged if judged else None
-        quorum = judged >= settings.quorum and self._votes[-1][0] - self._votes[0][0] >= settings.min_span
+        quorum = judged >= settings.quorum and self._judged[-1] - self._judged[0] >= settings.min_span
         before = self._state
         if before is Verdict.FAKE:
             held = time - self._since >= settings.min_hold

@@ -26,7 +26,7 @@ def test_the_demo_leaves_video_sheet_and_timeline(detector: Path, tmp_path: Path
     assert "Traceback" not in done.stderr
     for words in ("first half", "second half", "may be wrong", "timeline.json"):
         assert words in done.stdout
-    assert "blended from 3 s on" in done.stderr
+    assert "rendered by a network from 3 s on" in done.stderr
     assert {each.name for each in out.iterdir()} == {"annotated.mp4", "clip.mp4", "contact_sheet.png", "timeline.json"}
     with open_source(str(out / "annotated.mp4")) as source:
         times = [decoded.time for decoded in source]
@@ -111,7 +111,7 @@ def test_the_whole_head_is_in_every_frame_of_the_clip(width: int, height: int) -
     assert spread.max() < width / 8
 
 
-def test_the_clip_is_real_and_then_blended() -> None:
+def test_the_clip_is_real_and_then_rendered() -> None:
     real, half = (list(portrait_frames(1.0, fake_from, 10.0, 320, 240, 3)) for fake_from in (None, 0.5))
     changes = [np.abs(one.y.astype(int) - two.y) for one, two in zip(real, half, strict=True)]
     assert len(changes) == 10

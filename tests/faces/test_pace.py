@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
@@ -89,12 +90,19 @@ def test_where_few_frames_are_judged_a_live_stream_does_not_wait_for_the_kth(liv
     assert detector.asked == asked
 
 
-def test_a_face_keeps_its_number_however_few_frames_are_judged(face_detector: CenterFaceDetector) -> None:
+@pytest.mark.parametrize("gaps", [(7,), (20,), (18, 32)], ids=str)
+def test_a_face_keeps_its_number_however_few_frames_are_judged(
+    face_detector: CenterFaceDetector, gaps: tuple[int, ...]
+) -> None:
     finder = FaceFinder(face_detector, Gate(), 1.3, 256, detect_every=5)
-    tracks = set()
-    # Three frames a second: every fifth of them would come later than a lost face is remembered.
-    for index, rgb in enumerate(portrait_pictures(8.0)):
-        if index % 7 == 0:
+    tracks, due, crops = set(), 0, 0
+    wait = itertools.cycle(gaps)
+    # Three frames a second: every fifth of them would come later than a lost face is remembered; or one a second.
+    for index, rgb in enumerate(portrait_pictures(16.0)):
+        if index == due:
+            due += next(wait)
             found = finder.find(Frame("x", 0, index, index / RATE, 0.0, picture_from_rgb(rgb)), live=True)
             tracks |= {face.track for face in (*(crop.face for crop in found.crops), *found.unjudged)}
+            crops += len(found.crops)
     assert tracks == {1}
+    assert crops >= 9

@@ -108,6 +108,19 @@ async def test_without_eagerness_a_batch_leaves_at_its_oldest_deadline() -> None
         check(await batcher.submit("a", [crop(7)]), [7])
 
 
+async def test_while_processors_are_busy_an_idle_engine_waits_for_a_few_crops() -> None:
+    engine = FakeEngine(max_batch=8)
+    async with Batcher(engine, max_delay=1000, busy=lambda: True) as batcher, asyncio.TaskGroup() as group:
+        for number in range(3):
+            group.create_task(batcher.submit(str(number), [crop(number)]))
+            await queued(batcher, str(number), 1)
+        assert not engine.batches
+        group.create_task(batcher.submit("3", [crop(3)]))
+    assert engine.batches == [[0, 1, 2, 3]]
+    async with Batcher(engine, max_delay=0.005, busy=lambda: True) as batcher:
+        check(await batcher.submit("a", [crop(7)]), [7])
+
+
 async def test_submit_waits_while_the_stream_has_its_limit_in_flight() -> None:
     engine = FakeEngine(max_batch=1, held=True)
     async with Batcher(engine, per_stream_limit=2) as batcher, asyncio.TaskGroup() as group:

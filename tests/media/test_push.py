@@ -59,6 +59,7 @@ async def test_a_file_is_gone_on_with_after_its_process_was_killed(tmp_path: Pat
         before = push.status.sent
         await feed(push, source, lambda: push.status.sent > before + 60)
     assert [status.up for status in told] == [True, False, True]
+    assert [status.reconnects for status in told] == [0, 0, 1]
     assert "its writer was ended" in told[1].detail
     with open_source(out) as written:
         times = [frame.time for frame in written]
@@ -78,8 +79,11 @@ async def test_a_target_that_takes_nothing_any_more(tmp_path: Path) -> None:
         source = Feed(lambda _: random.integers(0, 256, (240, 320, 3), np.uint8))
         target = parse_target(str(pipe))
         async with Push(target, patience=3, on_change=told.append) as push:
+            # What it does not take waits first, and is dropped then.
+            await feed(push, source, lambda: push.status.lag > 3)
             await feed(push, source, lambda: push.status.failures > 0)
             dropped = push.status.dropped
+            assert push.status.lag == 0.0
     finally:
         os.close(reader)
     assert [status.up for status in told[:2]] == [True, False]
@@ -110,6 +114,7 @@ async def test_what_waits_is_written_at_the_end(tmp_path: Path) -> None:
         # It is being opened by now; what follows is its end.
         await asyncio.sleep(0)
         await asyncio.sleep(0)
+    assert (push.status.sent, push.status.packets, push.status.lag) == (25, 25, 0.0)
     with open_source(out) as written:
         assert len(list(written)) == len(packets) == 25
 

@@ -46,6 +46,28 @@ async def test_back_pressure_bounds_what_is_decoded_ahead(tmp_path: Path) -> Non
         assert rest == list(range(2, 60))
 
 
+async def test_of_a_live_source_only_what_is_wanted_is_handed_over(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", frames=40)
+    asked: list[float] = []
+
+    def wanted(time: float) -> bool:
+        asked.append(time)
+        return len(asked) % 10 == 1
+
+    async with FrameReader("cam", 0, path, live=True, wanted=wanted) as reader:
+        frames = [frame async for frame in reader]
+    assert [frame.index for frame in frames] == [0, 10, 20, 30]
+    assert [frame.time for frame in frames] == pytest.approx([0.0, 0.4, 0.8, 1.2])
+    assert [index_of(frame.image.y) for frame in frames] == [0] * 4
+    assert asked == pytest.approx([n / 25 for n in range(40)])
+
+
+async def test_a_file_is_handed_over_whole_whatever_is_wanted(tmp_path: Path) -> None:
+    path = make_video(tmp_path / "a.mp4", frames=12)
+    async with FrameReader("cam", 0, path, wanted=lambda time: False) as reader:
+        assert [frame.index async for frame in reader] == list(range(12))
+
+
 async def test_a_live_source_yields_the_newest_frame_and_counts_the_dropped(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=60, rate=100)
     async with FrameReader("cam", 0, path, live=True) as reader:

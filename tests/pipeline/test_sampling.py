@@ -1,33 +1,69 @@
-"""No more frames of a second are judged than asked for; a stream of priority gets its share."""
+"""Of a live stream the newest frame is judged when its turn comes; no more of a second than asked for."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard.media import SourceItem, Up
+from streamguard.errors import SourceEnded
+from streamguard.media import Down, SourceItem, Up
 from streamguard.pipeline.guard import Guard, WatchOptions
-from streamguard.pipeline.sampling import Thinned
+from streamguard.pipeline.sampling import Sampled
 from streamguard.pipeline.stream import FrameReport
+from streamguard.pipeline.turns import FIRST, Turns
 from streamguard.types import Frame, Picture
 
 UP = Up(0, 16, 16, 25.0, "h264", True, None, None)
+DOWN = Down(0, SourceEnded("x", "gone"), 0.0, 1)
 PICTURE = Picture(np.zeros((16, 16), np.uint8), *[np.zeros((8, 8), np.uint8)] * 2)
+
+
+def frame(index: int, time: float, epoch: int = 0) -> Frame:
+    """A grey picture."""
+    return Frame("s", epoch, index, time, 0.0, PICTURE)
 
 
 async def items(times: Iterable[float | None]) -> AsyncIterator[SourceItem]:
     """Frames of these media times; None is a new connection."""
     for index, time in enumerate(times):
-        yield UP if time is None else Frame("s", 0, index, time, 0.0, PICTURE)
+        yield UP if time is None else frame(index, time)
 
 
 async def kept(times: Iterable[float | None], most: float) -> list[float]:
-    """The times of the frames that are let through."""
-    return [item.time async for item in Thinned(items(times), most) if isinstance(item, Frame)]
+    """The times of the frames that are judged where there is time for all."""
+    async with Sampled(items(times), most=most) as samples:
+        return [item.time async for item, _ in samples if isinstance(item, Frame)]
+
+
+async def test_what_is_not_wanted_would_not_have_been_taken() -> None:
+    """The source's thread may leave out what `wants` denies: the same frames are judged."""
+    times = [n / 25 for n in range(100)]
+    left_out: list[float] = []
+
+    async def source(samples: list[Sampled]) -> AsyncIterator[SourceItem]:
+        for begin in (0, 100):
+            yield UP
+            for index, time in enumerate(times):
+                if samples[0].wants(time):
+                    yield frame(begin + index, time)
+                    # As in life, there is time between two frames.
+                    await asyncio.sleep(0)
+                else:
+                    left_out.append(time)
+
+    made: list[Sampled] = []
+    made.append(Sampled(source(made), most=5))
+    async with made[0] as samples:
+        taken = [item.time async for item, _ in samples if isinstance(item, Frame)]
+    assert taken == await kept([None, *times, None, *times], 5)
+    assert len(left_out) > 100
 
 
 async def test_ten_of_twenty_five() -> None:
@@ -57,6 +93,108 @@ async def test_never_more_than_asked_for(steps: list[float], most: float) -> Non
         seconds = through[-1] - through[start]
         # One at each end of the time, and one that came late.
         assert len(through) - start <= seconds * most + 2.01
+
+
+async def test_a_live_stream_hands_over_the_newest_frame_when_its_turn_comes() -> None:
+    fed = asyncio.Event()
+
+    async def source() -> AsyncIterator[SourceItem]:
+        yield UP
+        for index in range(6):
+            yield frame(index, index / 25)
+        fed.set()
+        await asyncio.Event().wait()
+
+    turns = Turns()
+    others = [await turns.take(turns.seat()) for _ in range(FIRST)]
+    async with Sampled(source(), turns, most=12.5) as samples:
+        assert (await anext(samples))[0] == UP
+        waiting = asyncio.create_task(anext(samples))
+        await fed.wait()
+        assert not waiting.done()
+        others[0].release()
+        item, turn = await waiting
+        assert isinstance(item, Frame)
+        assert item.index == 5
+        assert samples.dropped == 5
+        assert turns.busy == FIRST
+        turn.release()
+        assert turns.busy == FIRST - 1
+    for each in others[1:]:
+        each.release()
+    assert turns.busy == 0
+
+
+async def test_no_frame_of_a_connection_comes_after_its_end() -> None:
+    source: list[SourceItem] = [UP, *(frame(n, n / 25) for n in range(5)), DOWN]
+    source += [replace(UP, epoch=1), frame(0, 0.0, 1), frame(1, 0.04, 1)]
+
+    async def played() -> AsyncIterator[SourceItem]:
+        for item in source:
+            yield item
+        raise SourceEnded("x", "over")
+
+    turns = Turns()
+    others = [await turns.take(turns.seat()) for _ in range(FIRST)]
+    got: list[SourceItem] = []
+    async with Sampled(played(), turns) as samples:
+
+        async def read() -> None:
+            async for item, turn in samples:
+                got.append(item)
+                turn.release()
+
+        reading = asyncio.create_task(read())
+        while len(got) < 3:  # noqa: ASYNC110 - what is read has no event
+            await asyncio.sleep(0)
+        for each in others:
+            each.release()
+        with pytest.raises(SourceEnded, match="over"):
+            await reading
+    assert got[:3] == [UP, DOWN, replace(UP, epoch=1)]
+    assert [(each.epoch, each.index) for each in got[3:] if isinstance(each, Frame)] == [(1, 1)]
+    assert samples.dropped == 6
+    assert turns.busy == 0
+
+
+async def test_a_file_is_judged_whole_and_waits() -> None:
+    taken: list[int] = []
+
+    async def source() -> AsyncIterator[SourceItem]:
+        yield replace(UP, live=False)
+        for index in range(20):
+            taken.append(index)
+            yield frame(index, index / 25)
+        yield DOWN
+
+    turns = Turns()
+    others = [await turns.take(turns.seat()) for _ in range(FIRST)]
+    async with Sampled(source(), turns) as samples:
+        got: list[SourceItem] = []
+        async for item, _ in samples:
+            got.append(item)
+            # One waits to be judged, the next one to take its place.
+            assert len(taken) <= len(got) + 2
+    assert [item.index for item in got if isinstance(item, Frame)] == list(range(20))
+    assert got[-1] == DOWN
+    assert samples.dropped == 0
+    for each in others:
+        each.release()
+
+
+async def test_a_source_that_is_left_is_stopped() -> None:
+    closed = asyncio.Event()
+
+    async def source() -> AsyncIterator[SourceItem]:
+        try:
+            yield UP
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    async with Sampled(source(), Turns()) as samples:
+        assert (await anext(samples))[0] == UP
+    assert closed.is_set()
 
 
 async def test_a_guard_judges_no_more(detector: Path, half_fake: Path) -> None:

@@ -25,7 +25,7 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from numpy.typing import NDArray
 
-from streamguard.server.connection import close_connection
+from streamguard.media.peer_connection import close_connection
 from tests.support.portraits import RATE, portrait_pictures
 
 SDP = "application/sdp"

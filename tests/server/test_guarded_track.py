@@ -22,11 +22,11 @@ from streamguard import Event, FrameReport, GuardedTrack, WatchOptions
 from streamguard.errors import ConfigError, SourceEnded, UnsupportedMedia
 from streamguard.faces import CenterFaceDetector, Detections
 from streamguard.media import SourceItem, Up, picture_from_rgb
+from streamguard.media.peer_connection import close_connection
 from streamguard.pipeline import extensions
 from streamguard.pipeline.guard import Guard
 from streamguard.server import sinks
 from streamguard.server.app import Server
-from streamguard.server.connection import close_connection
 from streamguard.types import EventKind, Frame, Picture, Verdict
 from tests.server.conftest import ServeWith
 from tests.server.peers import PortraitTrack, until

@@ -46,7 +46,7 @@ class ServerThread:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         streams = [{"name": "clip", "source": "/none.mp4"}]
-        settings = config_of(port=0, streams=streams, max_streams=500)
+        settings = config_of(port=0, streams=streams, max_streams=500, admission="off")
         async with Guard.open(str(self._detector), "torch") as guard, serving(settings, guard) as server:
             self.url = server.url
             self._ready.set()

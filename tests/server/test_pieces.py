@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,12 +11,10 @@ import pytest
 from aiortc.mediastreams import MediaStreamError
 
 from streamguard.config import IceServerSettings
-from streamguard.errors import SourceEnded
-from streamguard.media import Down, SourceItem, Up, picture_from_rgb, rgb_of
+from streamguard.media import picture_from_rgb, rgb_of
 from streamguard.media.live_encoder import CLOCK, LiveCodec, LiveEncoder
 from streamguard.media.packet_fanout import PacketFanout
 from streamguard.pipeline.stream import Counts
-from streamguard.pipeline.tap import Tap
 from streamguard.server.ice_links import ice_links
 from streamguard.server.meter import StreamMeter
 from streamguard.server.overlay_feed import RtpClock
@@ -26,8 +22,6 @@ from streamguard.server.readers import Readers
 from streamguard.types import Frame, Picture
 from tests.server.test_api import event
 from tests.support.media_files import index_of, picture
-
-UP = Up(0, 64, 48, 25.0, "raw", True, None, None)
 
 
 def picture_number(index: int, width: int = 64, height: int = 48) -> Picture:
@@ -38,51 +32,6 @@ def picture_number(index: int, width: int = 64, height: int = 48) -> Picture:
 def frame(index: int, epoch: int = 0, time: float | None = None, arrived: float = 0.0) -> Frame:
     """A frame; its picture is of no interest."""
     return Frame("s", epoch, index, index / 25 if time is None else time, arrived, picture_number(0))
-
-
-async def test_a_tap_shows_every_frame_and_hands_on_the_newest() -> None:
-    down = Down(0, SourceEnded("x", "gone"), 0.0, 1)
-    items: list[SourceItem] = [UP, *map(frame, range(5)), down, UP, frame(0, 1), frame(1, 1)]
-    fed, seen = asyncio.Event(), []
-
-    async def source() -> AsyncIterator[SourceItem]:
-        for item in items:
-            yield item
-        fed.set()
-        raise SourceEnded("x", "over")
-
-    async with Tap(source(), seen.append) as tap:
-        await fed.wait()
-        got: list[SourceItem] = []
-
-        async def read() -> None:
-            async for item in tap:
-                got.append(item)  # noqa: PERF401 - what came before the error counts
-
-        with pytest.raises(SourceEnded, match="over"):
-            await read()
-    assert [(each.epoch, each.index) for each in seen] == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), (1, 0), (1, 1)]
-    # No frame of the epoch that is over comes after its end.
-    assert got[:3] == [UP, down, UP]
-    assert [(each.epoch, each.index) for each in got[3:] if isinstance(each, Frame)] == [(1, 1)]
-    assert (tap.received, tap.dropped) == (7, 6)
-
-
-async def test_a_tap_that_is_left_stops_its_source() -> None:
-    closed = asyncio.Event()
-
-    async def source() -> AsyncIterator[SourceItem]:
-        try:
-            yield UP
-            await asyncio.Event().wait()
-        finally:
-            closed.set()
-
-    made = source()
-    async with Tap(made, lambda frame: None) as tap:
-        assert await anext(tap) == UP
-    await made.aclose()
-    assert closed.is_set()
 
 
 def test_the_clock_rises_over_epochs_and_follows_arrival() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,14 +18,15 @@ REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
 Frame = tuple[float, Verdict, float | None]
 
 SETTINGS = st.builds(
-    lambda window, quorum, span, shares, hold: VoteSettings(
-        window, quorum, span * window, max(shares), min(shares), hold
+    lambda window, quorum, span, shares, hold, longest: VoteSettings(
+        window, quorum, span * window, max(shares), min(shares), hold, longest
     ),
     st.sampled_from([0.5, 1.0, 2.0]),
     st.integers(1, 6),
     st.sampled_from([0.0, 0.25, 0.5]),
     st.tuples(st.sampled_from([0.25, 0.3, 0.5]), st.sampled_from([0.3, 0.5, 0.75])),
     st.sampled_from([0.0, 0.5, 2.0]),
+    st.sampled_from([0.0, 1.0, 4.0, 10.0]),
 )
 
 
@@ -41,7 +43,10 @@ def histories(draw: st.DrawFn) -> list[Frame]:
 
 def window_of(settings: VoteSettings, frames: list[Frame]) -> list[Frame]:
     now = frames[-1][0]
-    return [f for f in frames if now - settings.window < f[0] <= now and f[1] is not UNKNOWN]
+    window = [f for f in frames if now - settings.window < f[0]]
+    if len(window) < settings.quorum:
+        window = [f for f in frames[-settings.quorum :] if now - max(settings.window, settings.longest) < f[0]]
+    return [f for f in window if f[1] is not UNKNOWN]
 
 
 def brute(settings: VoteSettings, frames: list[Frame]) -> list[TrackState]:
@@ -105,6 +110,53 @@ def test_opened_and_closed_alternate_and_the_hold_is_kept(settings: VoteSettings
             assert frame[0] - opened_at >= settings.min_hold
             opened_at = None
         assert (state.state is FAKE) == (opened_at is not None)
+
+
+def plain(settings: VoteSettings) -> VoteSettings:
+    """The same without longer windows."""
+    return replace(settings, longest=0.0)
+
+
+@given(SETTINGS, histories(), st.data())
+def test_where_enough_frames_come_longer_windows_change_nothing(
+    settings: VoteSettings, frames: list[Frame], data: st.DataObject
+) -> None:
+    # A window holds the quorum if so many frames always come within it, judged or not.
+    quickest = settings.window / settings.quorum
+    steps = data.draw(st.lists(st.floats(quickest / 50, quickest * 0.999), min_size=len(frames), max_size=len(frames)))
+    times = [sum(steps[: n + 1]) for n in range(len(frames))]
+    quick = [(time, state, score) for time, (_, state, score) in zip(times, frames, strict=True)]
+    assert feed(settings, quick) == feed(plain(settings), quick)
+
+
+@given(SETTINGS, histories())
+def test_a_longer_window_never_holds_more_than_the_quorum_asks_for(settings: VoteSettings, frames: list[Frame]) -> None:
+    pairs = zip(feed(settings, frames), feed(plain(settings), frames), strict=True)
+    for number, (long, short) in enumerate(pairs, 1):
+        assert short.judged <= long.judged <= max(short.judged, settings.quorum)
+        if long.fakes is not None:
+            now = frames[number - 1][0]
+            assert long.fakes[0] > now - max(settings.window, settings.longest)
+
+
+@pytest.mark.parametrize(("rate", "decided"), [(30.0, 7 / 30), (4.0, 1.75), (2.0, 3.5), (1.0, 7.0), (0.5, None)])
+def test_slow_streams_are_decided_by_as_many_frames_and_later(rate: float, decided: float | None) -> None:
+    states = steady(VoteSettings(min_span=0.0), (FAKE, 40), step=1 / rate)
+    found = next((n / rate for n, s in enumerate(states) if s.state is FAKE), None)
+    assert found == (None if decided is None else pytest.approx(decided))
+
+
+def test_a_slow_fake_closes_again() -> None:
+    states = steady(VoteSettings(), (FAKE, 10), (REAL, 10), step=1.0)
+    closed = next(n for n, s in enumerate(states) if s.changed == "closed")
+    # Two fake frames of the last eight are less than 30 %.
+    assert (closed, states[closed].share) == (15, 0.25)
+
+
+def test_a_face_that_hides_on_a_quick_stream_does_not_lengthen_the_window() -> None:
+    states = steady(VoteSettings(), (REAL, 20), (UNKNOWN, 10))
+    assert states[-1].judged == 6
+    assert states[-1].state is UNKNOWN
 
 
 def test_nothing_is_said_before_the_quorum() -> None:
@@ -208,6 +260,8 @@ def test_a_judged_frame_has_a_score(score: float | None) -> None:
         {"close_share": 0.0},
         {"close_share": 0.6},
         {"close_share": math.nan},
+        {"longest": -1.0},
+        {"longest": math.nan},
         {"min_hold": -1.0},
         {"min_hold": math.nan},
     ],

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +31,14 @@ class Swept:
     bytes: int = 0
 
 
+def write_durably(path: Path, data: bytes) -> None:
+    """Write a new file, readable by its owner only, that outlives a power cut. Raises OSError."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 class EvidenceStore:
     """One folder per stream (by a hash of its name), in it one per event. Its methods block: keep them off the loop.
 
@@ -42,6 +50,9 @@ class EvidenceStore:
         max_bytes: what is kept in all; the oldest goes first.
         link_age: seconds that a link holds; no longer than the evidence.
         clock: UTC epoch seconds.
+
+    Attributes:
+        write: writes a new file that outlives a power cut; raises OSError.
     """
 
     def __init__(
@@ -57,6 +68,7 @@ class EvidenceStore:
     ) -> None:
         self._root, self._signer, self._links, self._clock = root, signer, links, clock
         self._max_age, self._max_bytes, self._link_age = max_age, max_bytes, min(link_age, max_age)
+        self.write: Callable[[Path, bytes], None] = write_durably
 
     def save(self, event: Event, files: Mapping[str, bytes], config: str) -> tuple[str, ...]:
         """Keep an event's files with a signed manifest, all or none; their links, the manifest's first.
@@ -79,10 +91,7 @@ class EvidenceStore:
         try:
             partial.mkdir(mode=0o700, parents=True)
             for name, data in whole.items():
-                with open(os.open(partial / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
+                self.write(partial / name, data)
             if place.exists():
                 shutil.rmtree(place)
             partial.rename(place)

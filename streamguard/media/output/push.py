@@ -38,16 +38,22 @@ class PushStatus:
         target: where it goes, without secrets.
         up: whether packets flow.
         sent: pictures handed to it.
+        packets: packets of picture and sound handed to it.
         dropped: pictures it lost, being slow or not there.
         failures: times it broke or could not be opened.
+        reconnects: times it came up again after it had broken.
+        lag: seconds of the stream that wait to be written, 0 to 10 and a little.
         detail: what is amiss, for people; empty where nothing is.
     """
 
     target: str
     up: bool = False
     sent: int = 0
+    packets: int = 0
     dropped: int = 0
     failures: int = 0
+    reconnects: int = 0
+    lag: float = 0.0
     detail: str = ""
 
 
@@ -91,7 +97,7 @@ class Push:
     @property
     def status(self) -> PushStatus:
         """How it does now."""
-        return self._status
+        return replace(self._status, lag=self._span())
 
     async def __aenter__(self) -> Push:
         self._task = asyncio.create_task(self._run(), name=f"push to {self._target.shown}")
@@ -128,10 +134,10 @@ class Push:
         self._arrived.set()
 
     def _full(self) -> bool:
-        if not self._queue:
-            return False
-        span = self._queue[-1].packet.time - self._queue[0].packet.time
-        return self._bytes > _MOST_BYTES or span > _MOST_SECONDS
+        return self._bytes > _MOST_BYTES or self._span() > _MOST_SECONDS
+
+    def _span(self) -> float:
+        return max(0.0, self._queue[-1].packet.time - self._queue[0].packet.time) if self._queue else 0.0
 
     def _forget(self) -> None:
         for one in self._queue:
@@ -217,8 +223,10 @@ class Push:
                 trouble = message
             elif not said.done():
                 said.set_result(message)
+                again = self._begun and not self._status.up
                 self._begun = True
-                self._change(replace(self._status, up=True, detail=self._silence()))
+                reconnects = self._status.reconnects + again
+                self._change(replace(self._status, up=True, reconnects=reconnects, detail=self._silence()))
         return trouble
 
     async def _feed(self, out: asyncio.StreamWriter, heads: Heads, said: asyncio.Future[dict[str, Any]]) -> None:
@@ -257,8 +265,8 @@ class Push:
             packet = one.packet
             numbers = packet.pts, packet.dts, packet.duration, packet.base.numerator, packet.base.denominator
             _message(out, one.kind[:1].encode(), PACKET.pack(*numbers, packet.keyframe) + packet.data)
-            if one.kind == "video":
-                self._status = replace(self._status, sent=self._status.sent + 1)
+            now = self._status
+            self._status = replace(now, packets=now.packets + 1, sent=now.sent + (one.kind == "video"))
             try:
                 async with asyncio.timeout(self._patience):
                     await out.drain()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -60,6 +60,17 @@ class Target:
         """The address without its secrets."""
         return redact(self.name.removeprefix("file:"))
 
+    @property
+    def playlist(self) -> Path | None:
+        """The playlist that is written; None where this is no HLS."""
+        return self.file if self.format == "hls" else None
+
+    @property
+    def segments(self) -> str:
+        """What the names of HLS segments begin with; a number and `.ts` follow."""
+        # libav would look for numbers to fill in.
+        return f"{self.file.stem.replace('%', '_')}-" if self.file is not None else ""
+
     def takes(self, sound: str) -> bool:
         """Whether sound of libav's codec `sound` can go along."""
         return sound in _SOUND[self.format]
@@ -83,8 +94,8 @@ def parse_target(text: str) -> Target:
         raise OutputError(text, "its folder does not exist", "create the folder first")
     if path.suffix == ".m3u8":
         # Relative to the playlist: libav would look for numbers to fill in in the folders' names, too.
-        options = {**_OPTIONS["hls"], "hls_segment_filename": f"{path.stem.replace('%', '_')}-%06d.ts"}
-        return Target(f"file:{path}", "hls", options, path)
+        target = Target(f"file:{path}", "hls", _OPTIONS["hls"], path)
+        return replace(target, options={**target.options, "hls_segment_filename": f"{target.segments}%06d.ts"})
     if path.suffix == ".ts":
         return Target(f"file:{path}", "mpegts", _OPTIONS["mpegts"], path)
     raise OutputError(text, "no such kind of output", "give an rtsp, rtmp or udp URL, a folder, or a .m3u8 or .ts file")

@@ -15,7 +15,7 @@ from streamguard.training.batched.tensors import Chosen, indices
 from streamguard.training.batched.views import Views, draw_views
 from streamguard.training.config import Stage
 from streamguard.training.hard_examples import Example, Known
-from streamguard.training.sampler import NOTHING_KNOWN, Sample, Sampler
+from streamguard.training.sampler import NOTHING_KNOWN, PARTS, Sample, Sampler
 from streamguard.types import Float64Array, UInt8Array
 
 
@@ -78,7 +78,7 @@ class BatchedSampler:
         choices = [self._sampler.choose(stage, random, known) for _ in range(stage.pairs)]
         own = [choice for choice in choices if not choice.anew]
         made = [choice for choice in choices if choice.anew]
-        part = np.array([choice.kind == "part of a face swap" for choice in own], dtype=np.bool_)
+        part = np.array([choice.kind in PARTS for choice in own], dtype=np.bool_)
         real = np.stack([choice.pack.real[choice.index] for choice in choices])
         size = real.shape[1]
         masks = _stack([choice.pack.mask[choice.index] for choice in own], (size, size))

@@ -97,6 +97,18 @@ export class Client extends EventTarget {
     return response;
   }
 
+  /**
+   * An address with the token in it, for a player of the browser's own that sends no headers; nothing else may use it.
+   *
+   * @param {string} path relative to the page
+   * @returns {string}
+   */
+  address(path) {
+    const url = new URL(path, document.baseURI);
+    if (this._token) url.searchParams.set("access_token", this._token);
+    return url.href;
+  }
+
   /** Tells everybody who waits for the server to try now. */
   retryNow() {
     this._refused = false;

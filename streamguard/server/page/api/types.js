@@ -15,6 +15,18 @@
  * @property {number} open_share fake above this share, 0..1
  * @property {number} close_share no longer fake below this share, 0..1
  *
+ * @typedef {object} Output where a stream is sent on to
+ * @property {string} target without secrets
+ * @property {boolean} up
+ * @property {string} detail what is amiss
+ * @property {number} pictures sent
+ * @property {number} packets sent
+ * @property {number} dropped pictures lost
+ * @property {number} failures
+ * @property {number} reconnects
+ * @property {number} lag_seconds that wait to be written
+ * @property {string | null} hls path of its playlist on this server
+ *
  * @typedef {object} Stream
  * @property {string} name
  * @property {"published" | "pulled"} kind
@@ -26,12 +38,15 @@
  * @property {number | null} height
  * @property {number} viewers
  * @property {{received: number, judged: number, dropped: number}} rates frames per second
+ * @property {{most: number | null, asked: number, judged: number, reduced: boolean}} sampling frames per second;
+ *   reduced: for want of time
  * @property {{received: number, judged: number, dropped: number}} totals frames
  * @property {{p50: number | null, p95: number | null} | null} latency_ms arrival to verdict
  * @property {number | null} [bitrate_kbps]
  * @property {number | null} [packet_loss] 0..1
  * @property {Vote} vote
  * @property {Track[]} tracks
+ * @property {Output[]} outputs
  * @property {string | null} since RFC 3339
  *
  * @typedef {object} FaceMessage a face in one judged frame

@@ -5,7 +5,6 @@ import { amount, percent } from "./wording.js";
 
 const LOSSY = 0.02;
 const SLOW_MS = 1_000;
-const FEW_JUDGED = 0.25;
 
 /** @typedef {{fps: number | null, loss: number | null, rtt: number | null, decoded: number}} Playback */
 
@@ -86,8 +85,7 @@ function judge(stream, playback) {
   const loss = Math.max(stream.packet_loss ?? 0, playback.loss ?? 0);
   if (loss > LOSSY) return ["poor", `Packets are lost (${percent(loss)})`];
   if ((stream.latency_ms?.p95 ?? 0) > SLOW_MS) return ["fair", "Verdicts come late"];
-  const { received, judged } = stream.rates;
-  if (received > 0 && judged / received < FEW_JUDGED) return ["fair", "Few frames are judged"];
+  if (stream.sampling.reduced) return ["fair", "The server is busy: few frames are judged"];
   return ["good", "Good"];
 }
 

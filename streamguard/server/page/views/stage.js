@@ -1,4 +1,5 @@
 import { Trouble } from "../api/trouble.js";
+import { HlsPlayer } from "../hls/player.js";
 import { h, icon, setText } from "../parts/dom.js";
 import { Snapshot } from "../parts/snapshot.js";
 import { streamWords } from "../parts/wording.js";
@@ -12,11 +13,14 @@ import { Player } from "../webrtc/whep.js";
 const POSTER = 2_000;
 const CORNERS = "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5";
 
-/** @type {[Overlay, string, string][]} */
+/** @typedef {Overlay | "hls"} Marks */
+
+/** @type {[Marks, string, string][]} */
 const MARKS = [
   ["live", "Live", "The picture at once; the marks follow the face."],
   ["exact", "Exact", "A little later, each picture with its own marks."],
   ["none", "Off", "The picture alone; it is judged all the same."],
+  ["hls", "With sound", "What is sent on by HLS: some seconds later, each picture with its own marks, and its sound."],
 ];
 
 /** The picture: the video that comes back, or a sentence that says why there is none. */
@@ -33,9 +37,9 @@ export class Stage {
     this._name = name;
     this._publisher = publisher;
     this._onVerdict = onVerdict;
-    /** @type {Overlay} */
-    this._overlay = "live";
-    /** @type {Player | null} */
+    /** @type {Marks} */
+    this._marks = "live";
+    /** @type {Player | HlsPlayer | null} */
     this._player = null;
     /** @type {Stream | null} */
     this._stream = null;
@@ -46,6 +50,7 @@ export class Stage {
       muted: true,
       autoplay: true,
       disablepictureinpicture: true,
+      controlslist: "nofullscreen nodownload noremoteplayback",
       "aria-label": `Live picture of ${name} with its marks`,
     });
     this._video.muted = true;
@@ -60,7 +65,8 @@ export class Stage {
       { type: "button", class: "primary", hidden: true, onclick: () => publisher?.stop() },
       "Stop",
     );
-    this.element = h("div", { class: "stage" }, this._frame, this._tools());
+    this._note = h("p", { class: "stage-note", hidden: true }, "Some seconds behind the verdicts on this page.");
+    this.element = h("div", { class: "stage" }, this._frame, this._tools(), this._note);
     this._changed = () => this._render();
   }
 
@@ -92,6 +98,11 @@ export class Stage {
       this._frame.style.aspectRatio = String(Math.min(2.4, Math.max(0.75, stream.width / stream.height)));
     }
     this._failure = null;
+    this._withSound.hidden = !this._playlist;
+    if (!this._playlist && this._marks === "hls") {
+      this._live.checked = true;
+      this._choose("live");
+    }
     this._render();
   }
 
@@ -104,9 +115,27 @@ export class Stage {
     this._render();
   }
 
+  /** @returns {string | undefined} where the stream's HLS output is, if it has one */
+  get _playlist() {
+    return this._stream?.outputs.find(({ hls }) => hls)?.hls?.slice(1);
+  }
+
+  /** @param {Marks} marks */
+  _choose(marks) {
+    this._marks = marks;
+    this._play();
+  }
+
   _play() {
     this._player?.stop();
-    this._player = new Player(this._client, this._name, this._video, this._overlay, this._onVerdict);
+    const sound = this._marks === "hls";
+    this._video.muted = !sound;
+    this._video.controls = sound;
+    this._note.hidden = !sound;
+    this._player =
+      this._marks === "hls"
+        ? new HlsPlayer(this._client, this._playlist ?? "", this._video)
+        : new Player(this._client, this._name, this._video, this._marks, this._onVerdict);
     this._player.addEventListener("change", this._changed);
     void this._player.run();
     this._render();
@@ -157,13 +186,13 @@ export class Stage {
     );
     full.hidden = !document.fullscreenEnabled;
     const marks = MARKS.map(([value, label, why]) => {
-      const input = h("input", { type: "radio", name: "marks", value, checked: value === this._overlay });
-      input.addEventListener("change", () => {
-        this._overlay = value;
-        this._play();
-      });
+      const input = h("input", { type: "radio", name: "marks", value, checked: value === this._marks });
+      input.addEventListener("change", () => this._choose(value));
       return h("label", { title: why }, input, h("span", {}, label));
     });
+    this._withSound = marks[3];
+    this._withSound.hidden = true;
+    this._live = /** @type {HTMLInputElement} */ (marks[0].querySelector("input"));
     return h(
       "div",
       { class: "stage-tools" },

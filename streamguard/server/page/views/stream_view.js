@@ -5,6 +5,7 @@ import { EventList } from "../parts/event_list.js";
 import { FaceList } from "../parts/faces.js";
 import { HealthPanel, PlaybackMeter } from "../parts/health.js";
 import { troubleBox } from "../parts/notice.js";
+import { OutputList } from "../parts/outputs.js";
 import { stateSign } from "../parts/state_chip.js";
 import { Timeline } from "../parts/timeline.js";
 import { verdictWords } from "../parts/wording.js";
@@ -49,6 +50,7 @@ export class StreamView {
     this._faces = new FaceList();
     this._events = new EventList(client);
     this._health = new HealthPanel();
+    this._outputs = new OutputList();
     this._meter = new PlaybackMeter();
     this._stage = new Stage(client, name, { publisher, onVerdict: (message) => this._direct(message) });
 
@@ -91,6 +93,7 @@ export class StreamView {
           this._faces.element,
           this._events.element,
           this._health.element,
+          this._outputs.element,
           this._remove,
         ),
       ),
@@ -181,6 +184,7 @@ export class StreamView {
     this._stream = stream;
     this._timeline.setVote(stream.vote);
     this._health.show(stream);
+    this._outputs.show(stream.outputs);
     this._stage.show(stream);
     const own = this._publisher ? { camera: "Your camera", call: "Your call" }[this._publisher.kind] : "";
     setText(this._about, own || stream.source || "Published to this server");

