@@ -19,7 +19,7 @@ from aiortc.mediastreams import MediaStreamError
 
 import streamguard
 from streamguard import Event, FrameReport, GuardedTrack, WatchOptions
-from streamguard.errors import ConfigError, SourceEnded, UnsupportedMedia
+from streamguard.errors import ConfigError, SourceNotFound, UnsupportedMedia
 from streamguard.faces import CenterFaceDetector, Detections
 from streamguard.media import SourceItem, Up, picture_from_rgb
 from streamguard.media.peer_connection import close_connection
@@ -203,9 +203,9 @@ async def portraits(stream: str, url: str) -> AsyncGenerator[SourceItem, None]:
     """A source plugin: a portrait, `portrait://SECONDS` long."""
     yield Up(0, 320, 240, 20.0, "raw", True, None, None)
     for index, rgb in enumerate(portrait_pictures(float(url.partition("://")[2]), (0.0, 100.0))):
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
         yield Frame(stream, 0, index, index / 20, asyncio.get_running_loop().time(), picture_from_rgb(rgb))
-    raise SourceEnded(url, "that was all")
+    raise SourceNotFound(url, "that was all")
 
 
 class ListSink:
@@ -253,7 +253,7 @@ async def test_a_source_plugin(installed: None, detector: Path) -> None:
                 if isinstance(item, Event):
                     kinds.append(item.kind)  # noqa: PERF401 - what came before the error counts
 
-        with pytest.raises(SourceEnded):
+        with pytest.raises(SourceNotFound):
             await watch()
     assert kinds[:2] == [EventKind.STREAM_UP, EventKind.FAKE_OPENED]
 
