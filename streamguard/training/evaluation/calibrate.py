@@ -12,6 +12,9 @@ from numpy.typing import ArrayLike
 from streamguard.errors import DataError
 from streamguard.training.evaluation.metrics import Floats, checked
 
+SMALLEST_GAIN = 1e-12
+"""Share of the loss; a Newton step that promises less is the last."""
+
 
 @dataclass(frozen=True, slots=True)
 class Platt:
@@ -89,6 +92,10 @@ def fit_platt(raw: ArrayLike, labels: ArrayLike, *, steps: int = 100) -> Platt:
             return Platt(slope, float(fit[1]) - slope * centre)
         hessian = (design * (p * (1 - p))[:, None]).T @ design + 1e-12 * np.eye(2)
         step = np.linalg.solve(hessian, gradient)
+        if float(gradient @ step) < SMALLEST_GAIN * (1 + abs(loss)):
+            # All that is left to gain is lost in rounding.
+            slope = float(fit[0]) / spread
+            return Platt(slope, float(fit[1]) - slope * centre)
         size = 1.0
         while size > 1e-10 and _loss(design @ (fit - size * step), target) > loss - 1e-4 * size * (gradient @ step):
             size /= 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from playwright.async_api import Page, expect
 
 from streamguard.media.output.segment import browser_segment
 from tests.media.test_segment import as_segment
-from tests.server.page.browsing import chromium, opened, orange_share, plays, waits_for_orange
+from tests.server.page.browsing import LIMIT, chromium, opened, orange_share, plays, waits_for_orange
 from tests.server.page.serving import Served, served
 from tests.server.test_auth import TOKENS
 from tests.support.flash_beep import flash_beep_clip
@@ -93,7 +94,8 @@ async def test_the_token_stays_out_of_the_addresses(tmp_path: Path, detector: Pa
             await page.get_by_role("textbox", name="Token").fill(view)
             await page.keyboard.press("Enter")
             await page.get_by_role("link", name="studio").click()
-            await page.get_by_text("With sound", exact=True).click()
+            async with page.expect_request(re.compile(r"\.mp4"), timeout=LIMIT):
+                await page.get_by_text("With sound", exact=True).click()
             await advances(page)
     assert any(".mp4" in url for url in asked)
     assert not any(view in url for url in asked)
