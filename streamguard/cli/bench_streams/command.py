@@ -21,7 +21,8 @@ from streamguard.files import write_text
 from streamguard.media import open_source
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25.0
-_CLIP_SECONDS = 8.0
+_CLIP_SECONDS = 40.0
+"""Longer than a trial: where the clip begins again the face leaps, and is not judged for a while."""
 _WARM_UP = 4.0
 LIMITS = Limits()
 
