@@ -90,7 +90,7 @@ async def _capacity(
 
 def document(found: Survey, guard: Guard, what: str, judged: float) -> dict[str, Any]:
     """What was found, as JSON values; times in milliseconds."""
-    from streamguard.pipeline.capacity import LEAST_RATE, most_streams, scarce
+    from streamguard.pipeline.capacity import ADMITTED_RATE, most_streams, scarce
 
     cost, means = found.cost, found.means
 
@@ -122,7 +122,7 @@ def document(found: Survey, guard: Guard, what: str, judged: float) -> dict[str,
             "latency_p95_ms": round(found.latency * 1e3, 1) if math.isfinite(found.latency) else None,
             "saturated": found.contended > 0.5,
         },
-        "fits": [fits(judged), *([fits(LEAST_RATE)] if judged > LEAST_RATE else [])],
+        "fits": [fits(judged), *([fits(ADMITTED_RATE)] if judged > ADMITTED_RATE else [])],
     }
 
 

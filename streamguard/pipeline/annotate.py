@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from streamguard.overlay import OverlayItem, OverlayStyle, banner, banner_height, follow, paint
 from streamguard.pipeline.stream import FrameReport
-from streamguard.types import Box, Face, Frame, Picture
+from streamguard.types import Box, Face, Frame, Picture, Reason, Verdict
 
 _STALE = 1.0
 """Seconds after which a report says nothing of the present picture."""
@@ -27,16 +27,21 @@ def annotated(report: FrameReport, threshold: float, *, title: bool = True) -> P
 
 
 def overlay_items(report: FrameReport, threshold: float) -> list[OverlayItem]:
-    """One item per face of the report."""
+    """One item per face of the report: what the vote says of it, where this picture of it could be judged.
+
+    A single frame's verdict is not shown, as one frame is often wrong; its mask is.
+    """
     items = []
     for verdict in report.faces:
-        track = report.state.tracks.get(verdict.face.track)
+        judged = verdict.state is not Verdict.UNKNOWN
+        track = report.state.tracks.get(verdict.face.track) if judged else None
+        undecided = judged and (track is None or track.state is Verdict.UNKNOWN)
         items.append(
             OverlayItem(
                 face=verdict.face,
-                state=verdict.state,
-                reason=verdict.reason,
-                score=verdict.score,
+                state=track.state if track else Verdict.UNKNOWN,
+                reason=Reason.JUST_APPEARED if undecided else verdict.reason,
+                score=track.score if track else None,
                 share=track.share if track else None,
                 mask=verdict.mask,
                 threshold=threshold,

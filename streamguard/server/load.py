@@ -10,7 +10,7 @@ from typing import Protocol
 
 import structlog
 
-from streamguard.pipeline.capacity import LEAST_RATE, Cost, Means, load, most_streams, shared_rate
+from streamguard.pipeline.capacity import ADMITTED_RATE, LEAST_RATE, Cost, Means, load, most_streams, shared_rate
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.measure import first_cost
 from streamguard.pipeline.processor import CpuClock, processors
@@ -50,7 +50,7 @@ class LoadState:
         reduced: how many.
         asked, judged: frames per second, of all streams.
         load: share of processors or engine in use, whichever is scarcer, 0 to 1; None before it is measured.
-        room: how many more streams fit with `LEAST_RATE` for each; None before it is measured.
+        room: how many more streams fit with `ADMITTED_RATE` for each; None before it is measured.
         usage: what it was made of.
     """
 
@@ -113,12 +113,12 @@ class LoadMeter:
             asked=sum(each.asked for each in samplings),
             judged=sum(each.judged for each in samplings),
             load=usage.load if usage else None,
-            room=max(0, most_streams(usage.cost, usage.means, LEAST_RATE) - len(streams)) if usage else None,
+            room=max(0, most_streams(usage.cost, usage.means, ADMITTED_RATE) - len(streams)) if usage else None,
             usage=usage,
         )
 
     def refusal(self) -> str:
-        """Why one more stream would leave some with less than `LEAST_RATE`; empty where it would not, or nobody knows.
+        """Why one more stream might leave some with less than `LEAST_RATE`; empty where not, or nobody knows.
 
         A server without streams takes one in any case.
         """
@@ -128,13 +128,14 @@ class LoadMeter:
         cost, means = (usage.cost, usage.means) if usage else (self._first, Means(processors()))
         if not streams or cost is None:
             return ""
-        least = [min(LEAST_RATE, each.most or LEAST_RATE) for each in samplings] + [LEAST_RATE]
+        least = [min(ADMITTED_RATE, each.most or ADMITTED_RATE) for each in samplings] + [ADMITTED_RATE]
         if load(cost, means, least) <= 1:
             return ""
         rate = shared_rate(cost, means, least)
         return (
             f"This machine is full: with one more, each of its {len(least)} streams would be judged {rate:.2f} times a "
-            f"second, and {LEAST_RATE:g} is kept for each. Measured: {means.processors:.2f} processors for judging; a "
+            f"second; {ADMITTED_RATE:g} are wanted, so that each surely keeps {LEAST_RATE:g}. Measured: "
+            f"{means.processors:.2f} processors for judging; a "
             f"stream takes {cost.stream * 1e3:.0f} ms a second to decode, a judged frame "
             f"{(cost.frame + cost.detection) * 1e3:.0f} ms of them and {cost.engine * 1e3:.0f} ms of the engine."
         )

@@ -24,7 +24,7 @@ from typing import Any
 import aiohttp
 
 from streamguard.cli.capacity import write_faces_clip
-from streamguard.pipeline.capacity import LEAST_RATE, most_streams
+from streamguard.pipeline.capacity import ADMITTED_RATE, LEAST_RATE, most_streams
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.measure import Survey, survey
 from tests.support.figures import jain, percentile
@@ -64,9 +64,9 @@ class Outcome:
 
 
 def asked_rate(found: Survey) -> float:
-    """Judged frames per second at which 3.5 times as many streams as fit could be judged once a second."""
+    """Judged frames per second at which 3.5 times as many streams as fit would still be admitted."""
     low, high = LEAST_RATE, RATE
-    wanted = most_streams(found.cost, found.means, LEAST_RATE) / (TIMES + 0.5)
+    wanted = most_streams(found.cost, found.means, ADMITTED_RATE) / (TIMES + 0.5)
     for _ in range(40):
         middle = (low + high) / 2
         low, high = (middle, high) if most_streams(found.cost, found.means, middle) > wanted else (low, middle)

@@ -36,7 +36,7 @@ def test_capacity_measures_and_its_figures_agree(detector: Path) -> None:
         cost["detection_ms"] / 1e3,
         cost["engine_ms_per_frame"] / 1e3,
     )
-    for each, rate in zip(told["fits"], (4.0, 1.0), strict=True):
+    for each, rate in zip(told["fits"], (4.0, 1.15), strict=True):
         assert each["judged_per_second"] == rate
         # Its figures were rounded.
         assert abs(each["streams"] - most_streams(per_second, Means(told["processors"]), rate)) <= 1

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from streamguard.overlay import banner_height
-from streamguard.pipeline.annotate import LivePainter, annotated
+from streamguard.pipeline.annotate import LivePainter, annotated, overlay_items
 from streamguard.pipeline.stream import FrameReport
-from streamguard.types import Face, FaceVerdict, Frame, Picture, Verdict
-from streamguard.verdict import StreamState
+from streamguard.types import Face, FaceVerdict, Frame, Picture, Reason, Verdict
+from streamguard.verdict import StreamState, TrackState
 
 
 def report(*faces: FaceVerdict) -> FrameReport:
@@ -46,3 +46,28 @@ def test_without_the_strip_a_label_may_be_at_the_top() -> None:
     one = report(face_below(30.0))
     changed = annotated(one, 0.5, title=False).y[:28] != one.frame.image.y[:28]
     assert changed.sum() > 500
+
+
+REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("frame", "vote", "state", "reason", "score"),
+    [
+        (FAKE, REAL, REAL, None, 0.3),
+        (REAL, FAKE, FAKE, None, 0.3),
+        (FAKE, UNKNOWN, UNKNOWN, Reason.JUST_APPEARED, 0.3),
+        (FAKE, None, UNKNOWN, Reason.JUST_APPEARED, None),
+        (UNKNOWN, FAKE, UNKNOWN, Reason.ENGINE_FAILED, None),
+        (UNKNOWN, REAL, UNKNOWN, Reason.ENGINE_FAILED, None),
+    ],
+)
+def test_a_label_says_what_the_vote_says_of_a_face_that_was_judged(
+    frame: Verdict, vote: Verdict | None, state: Verdict, reason: Reason | None, score: float | None
+) -> None:
+    why = Reason.ENGINE_FAILED if frame is UNKNOWN else None
+    face = FaceVerdict(face_below(100.0).face, frame, why, None if frame is UNKNOWN else 0.9)
+    tracks = {} if vote is None else {1: TrackState(vote, 0.4, 0.3, 9, None, 0.0, None)}
+    one = report(face)
+    (item,) = overlay_items(FrameReport(one.frame, (face,), StreamState(0.0, REAL, tracks, ())), 0.5)
+    assert (item.state, item.reason, item.score) == (state, reason, score)

@@ -29,9 +29,9 @@ from tests.support.figures import jain
 from tests.support.portraits import green_detector
 from tests.support.settings import config_of
 
-SECONDS_PER_CROP = 0.15
+SECONDS_PER_CROP = 0.135
 FIT = 6
-"""Streams that get a verdict a second from an engine that takes so long."""
+"""Streams that surely get a verdict a second from an engine that takes so long."""
 
 
 class SlowEngine:
@@ -78,7 +78,7 @@ async def slow_server(**settings: Any) -> AsyncIterator[tuple[Server, aiohttp.Cl
 
 
 async def test_streams_are_judged_evenly_and_one_more_is_refused(real: Path) -> None:
-    # Three times as much as there is: 20 of 6.7 frames a second.
+    # Three times as much as there is: 22 of 7.4 frames a second.
     asked = 3 / SECONDS_PER_CROP / FIT
     async with slow_server() as (server, http):
         for number in range(FIT):
@@ -183,9 +183,9 @@ def meter_of(streams: list[Stream], cost: Cost, means: Means, monkeypatch: pytes
 
 def test_who_asks_for_less_than_one_a_second_takes_less_room(monkeypatch: pytest.MonkeyPatch) -> None:
     cost, means = Cost(0.0, 0.1, 0.0, 0.0), Means(1.0)
-    assert not meter_of([Stream() for _ in range(9)], cost, means, monkeypatch).refusal()
-    full = meter_of([Stream() for _ in range(10)], cost, means, monkeypatch).refusal()
-    assert "each of its 11 streams would be judged 0.91 times a second" in full
+    assert not meter_of([Stream() for _ in range(7)], cost, means, monkeypatch).refusal()
+    full = meter_of([Stream() for _ in range(8)], cost, means, monkeypatch).refusal()
+    assert "each of its 9 streams would be judged 1.11 times a second; 1.15 are wanted" in full
     assert not meter_of([Stream(0.5) for _ in range(17)], cost, means, monkeypatch).refusal()
     assert meter_of([Stream(0.5) for _ in range(19)], cost, means, monkeypatch).refusal()
     # A server that stands idle takes a stream, however slow it is.

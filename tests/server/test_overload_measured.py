@@ -18,5 +18,5 @@ async def test_three_times_as_many_streams_as_fit() -> None:
     assert max(found.latencies) < 2000
     assert found.refused_at is not None
     assert found.refused_at > found.streams
-    assert "is kept for each" in found.refusal
+    assert "surely keeps 1." in found.refusal
     assert "Retry-After: 30" in found.refusal
