@@ -13,9 +13,10 @@ from streamguard.inference.engine import (
     Precision,
     Probe,
 )
-from streamguard.inference.lasting import Candidate, EngineHealth, EngineState, LastingEngine, Recovery
+from streamguard.inference.lasting import LastingEngine
 from streamguard.inference.parity import INT8_BAR, Parity, ParityBar, check_parity, compare, parity_crops
 from streamguard.inference.prepare import Prepared, prepare
+from streamguard.inference.recovery import Candidate, EngineHealth, EngineState, Recovery
 from streamguard.inference.registry import (
     Outcome,
     Selected,

@@ -11,8 +11,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,12 +20,17 @@ from typing import Self
 import numpy as np
 
 from streamguard.errors import EngineFailed, EngineUnavailable, StreamguardError
-from streamguard.inference.engine import Engine, foreign_errors
+from streamguard.inference.engine import Engine, foreign_errors, judged
+from streamguard.inference.engine_thread import EngineThread
 from streamguard.inference.fair_queue import FairQueue
 from streamguard.types import Crop, Mask, UInt8Array
 
 _ENOUGH = 4
 """Crops that share most of what a call of the engine costs whatever their number."""
+_LOOK = 0.25
+"""Seconds between two looks at a call that has not returned."""
+_LEAVE = 3.0
+"""Seconds after which a call that nobody waits for does not hold up the end."""
 _SCHEDULED = Path("/proc/thread-self/schedstat")
 
 
@@ -59,6 +64,13 @@ class _Item:
     answer: asyncio.Future[UInt8Array]
 
 
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    outcome: UInt8Array | StreamguardError
+    wall: float = 0.0
+    cpu: float = 0.0
+
+
 @dataclass(slots=True)
 class _Stream:
     slots: asyncio.Semaphore
@@ -79,6 +91,9 @@ class Batcher:
             batch is full or its oldest crop's deadline passes: fewer and fuller batches at the price of delay.
         busy: whether something else than the engine is scarce, processors for example. While it says so, an idle
             engine waits for a few crops: together they cost less than one by one. Asked often.
+        overdue: whether the call of `infer` under way is to be given up, and as what: its batch fails, its answer is
+            nobody's if it still comes, and the engine is called from another thread from then on. Asked a few times a
+            second. None: there is no way on without that call, and it is waited for.
 
     Raises:
         ValueError: a limit is out of range.
@@ -93,8 +108,9 @@ class Batcher:
         per_stream_limit: int = 8,
         eager: bool = True,
         busy: Callable[[], bool] = lambda: False,
+        overdue: Callable[[], EngineFailed | None] | None = None,
     ) -> None:
-        self._busy = busy
+        self._busy, self._overdue = busy, overdue
         self.max_batch = engine.max_batch if max_batch is None else max_batch
         if not 1 <= self.max_batch <= engine.max_batch or per_stream_limit < 1 or max_delay < 0:
             raise ValueError(f"max_batch is 1 to {engine.max_batch}, per_stream_limit at least 1, max_delay at least 0")
@@ -106,7 +122,7 @@ class Batcher:
         self._waiting: FairQueue[_Item] = FairQueue()
         self._wake = asyncio.Event()
         self._closing = self._rejecting = False
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="streamguard-engine")
+        self._thread = EngineThread()
         self._runner: asyncio.Task[None] | None = None
         self._batches = self._failed = self._crops = 0
         self._sizes = [0] * self.max_batch
@@ -177,7 +193,7 @@ class Batcher:
 
         Args:
             drain: judge what is queued first; otherwise those submits raise EngineUnavailable. A batch that is
-                being judged is finished either way.
+                being judged is finished either way, unless it is overdue, or takes long and nobody waits for it.
         """
         self._closing = True
         self._rejecting = self._rejecting or not drain
@@ -186,7 +202,7 @@ class Batcher:
             # Waiting for a task, unlike awaiting it, does not cancel it when the caller is cancelled.
             await asyncio.wait([self._runner])
             self._runner.result()
-        self._thread.shutdown(wait=True)
+        self._thread.close()
 
     def _queue(self, stream: str, state: _Stream, crop: Crop) -> _Item:
         if self._rejecting:
@@ -222,7 +238,7 @@ class Batcher:
         while await self._ready():
             batch = self._waiting.take(self.max_batch)
             try:
-                outcome = await self._judge_in_thread([item.crop for item in batch])
+                outcome = await self._judge_in_thread(batch)
             finally:
                 for item in batch:
                     self._release(item)
@@ -263,33 +279,47 @@ class Batcher:
                 # A copy: a mask that is kept must not keep its whole batch.
                 item.answer.set_result(outcome[place].copy())
 
-    async def _judge_in_thread(self, crops: list[Crop]) -> UInt8Array | StreamguardError:
+    async def _judge_in_thread(self, batch: list[_Item]) -> UInt8Array | StreamguardError:
         self._batches += 1
-        self._crops += len(crops)
-        self._sizes[len(crops) - 1] += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._judge, crops)
-        except StreamguardError as error:
-            self._failed += 1
-            return error
+        self._crops += len(batch)
+        self._sizes[len(batch) - 1] += 1
+        call = asyncio.wrap_future(self._thread.call(partial(self._judge, [item.crop for item in batch])))
+        began = asyncio.get_running_loop().time()
+        done = None
+        while done is None:
+            if (await asyncio.wait([call], timeout=_LOOK))[0]:
+                done = call.result()
+            elif (error := self._given_up(batch, began)) is not None:
+                done = _Judged(error)
+                call.cancel()
+                self._thread.leave()
+                self._thread = EngineThread()
+        # Not counted in the thread: of a call that was given up nothing counts.
+        self._wall += done.wall
+        self._cpu += done.cpu
+        self._failed += isinstance(done.outcome, StreamguardError)
+        return done.outcome
 
-    def _judge(self, crops: list[Crop]) -> UInt8Array:
+    def _given_up(self, batch: list[_Item], began: float) -> StreamguardError | None:
+        if self._overdue is None:
+            return None
+        for_nobody = self._closing and all(item.answer.done() for item in batch)
+        if for_nobody and asyncio.get_running_loop().time() - began >= _LEAVE:
+            return self._closed()
+        return self._overdue()
+
+    def _judge(self, crops: list[Crop]) -> _Judged:
         wall, cpu, waited = time.perf_counter(), time.thread_time(), _waited()
-        name = self._engine.name
+        outcome = self._outcome(crops)
+        spent = max(0.0, time.perf_counter() - wall - (_waited() - waited))
+        return _Judged(outcome, spent, time.thread_time() - cpu)
+
+    def _outcome(self, crops: list[Crop]) -> UInt8Array | StreamguardError:
         try:
-            with foreign_errors(name, f"judging {len(crops)} crops"):
-                pixels = np.stack([crop.pixels for crop in crops])
-                answer = self._engine.infer(pixels)
-                if answer.dtype != np.uint8 or answer.shape != pixels.shape[:3]:
-                    cause = f"answered {answer.dtype} {list(answer.shape)} to {len(crops)} crops"
-                    raise EngineFailed(name, cause, "report it to the engine's author")
-                return answer
-        except (SystemExit, GeneratorExit, KeyboardInterrupt) as error:
-            # Passed on, it would end the task that answers everybody.
-            raise EngineFailed(name, f"raised {type(error).__name__}", "report it to the engine's author") from error
-        finally:
-            self._wall += max(0.0, time.perf_counter() - wall - (_waited() - waited))
-            self._cpu += time.thread_time() - cpu
+            with foreign_errors(self._engine.name, f"judging {len(crops)} crops"):
+                return judged(self._engine, np.stack([crop.pixels for crop in crops]))
+        except StreamguardError as error:
+            return error
 
     def _closed(self) -> EngineUnavailable:
         return EngineUnavailable(self._engine.name, "the batcher is closed", "submit before it is closed")

@@ -25,7 +25,8 @@ class Engine(Protocol):
     """A model made ready for one device.
 
     `infer` and `close` are called from one thread at a time, and `infer` always from the same one: engines keep
-    buffers and, on a GPU, a stream between calls. `Batcher` gives each engine such a thread.
+    buffers and, on a GPU, a stream between calls. `Batcher` gives each engine such a thread. One whose `infer` does not
+    return is left alone with it, and not closed before.
     """
 
     @property
@@ -222,3 +223,26 @@ def foreign_errors(name: str, doing: str) -> Iterator[None]:
         lines = str(error).strip().splitlines()
         said = f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
         raise EngineFailed(name, f"failed while {doing} ({said})", "see `streamguard doctor`") from error
+
+
+def judged(engine: Engine, crops: UInt8Array) -> UInt8Array:
+    """What the engine answers, checked; see `Engine.infer`.
+
+    Raises:
+        EngineFailed: it raised anything at all, or its answer is not of the crops' shape.
+    """
+    try:
+        with foreign_errors(engine.name, f"judging {len(crops)} crops"):
+            answer = engine.infer(crops)
+    except EngineFailed:
+        raise
+    except StreamguardError as error:
+        raise EngineFailed(engine.name, error.cause, error.remedy) from error
+    except BaseException as error:
+        # Passed on, it would end whoever answers everybody.
+        cause = f"raised {type(error).__name__}"
+        raise EngineFailed(engine.name, cause, "report it to the engine's author") from error
+    if answer.dtype != np.uint8 or answer.shape != crops.shape[:3]:
+        cause = f"answered {answer.dtype} {list(answer.shape)} to {len(crops)} crops"
+        raise EngineFailed(engine.name, cause, "report it to the engine's author")
+    return answer

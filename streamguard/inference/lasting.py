@@ -6,79 +6,46 @@ import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
-
-import numpy as np
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from streamguard.errors import EngineFailed, EngineUnavailable, StreamguardError
-from streamguard.inference.engine import Engine, foreign_errors
+from streamguard.inference.engine import Engine, foreign_errors, judged
+from streamguard.inference.recovery import Candidate, EngineHealth, EngineState, Recovery
 from streamguard.types import UInt8Array
 
 log = logging.getLogger(__name__)
 
-EngineState: TypeAlias = Literal["ok", "recovering", "failed"]
+_LEAVE = 5.0
+"""Seconds that `close` waits for an engine that is being loaded."""
+_HANG = 2
+"""Failures that a call which does not answer counts for: few of them can be afforded."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """An engine that may be taken.
-
-    Attributes:
-        name: as registered.
-        load: makes it, verified against the reference, and its label for events; blocks. Raises EngineError.
-    """
-
-    name: str
-    load: Callable[[], tuple[Engine, str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Recovery:
-    """How hard is tried; all in seconds but `reloads`.
+@dataclass(slots=True, eq=False)
+class _Judge:
+    """An engine that judges, or did.
 
     Attributes:
-        reloads: times that an engine is loaded again before the next one is taken, each time it fails anew.
-        pause: before the second reload, doubled for each further one.
-        stable: an engine that judged for so long has recovered; its failures are counted anew.
-        rest: before all engines are tried again where none works, doubled up to `longest`.
-        retry_best: how long a lesser engine judges until the best one is given another chance, doubled each time up
-            to `longest_retry`. The lesser one goes on judging meanwhile.
+        engine, label: itself, and its name in events.
+        began: when the call under way began, monotonic; None where there is none.
+        given_up: nobody waits for that call any more.
+        replaced: another one judges. It is closed as soon as no call is under way.
     """
 
-    reloads: int = 2
-    pause: float = 1.0
-    stable: float = 60.0
-    rest: float = 15.0
-    longest: float = 300.0
-    retry_best: float = 300.0
-    longest_retry: float = 6 * 3600.0
-
-
-@dataclass(frozen=True, slots=True)
-class EngineHealth:
-    """How the engine does.
-
-    Attributes:
-        state: `recovering` while it is being loaded again; `failed` while none works, until the next round of tries.
-        engine: the name of the one that judges, or judged last.
-        detail: why it is not well, or why it is not the best one; empty where all is well.
-        failures: batches in which each engine raised, by name.
-        loads: engines loaded since the start, by (name, whether it succeeded).
-    """
-
-    state: EngineState
-    engine: str
-    detail: str = ""
-    failures: Mapping[str, int] = field(default_factory=dict)
-    loads: Mapping[tuple[str, bool], int] = field(default_factory=dict)
+    engine: Engine
+    label: str
+    began: float | None = None
+    given_up: bool = False
+    replaced: bool = False
 
 
 class LastingEngine:
     """Judges with the best engine that works. `infer` fails at once while there is none, so that no queue grows.
 
-    Loading happens on a thread of its own, which lives only while something is amiss.
+    Loading happens on a thread of its own, which lives only while something is amiss. A call that does not return is
+    given up with `overdue`, which whoever calls `infer` asks from another thread; where too many hang, no engine is
+    loaded any more, and `EngineHealth.stuck` tells it.
 
     Args:
         first: the engine to begin with.
@@ -98,7 +65,7 @@ class LastingEngine:
         patience: float = 0.0,
     ) -> None:
         self.max_batch = first.max_batch
-        self._engine, self._label, self._candidates = first, label, tuple(candidates)
+        self._judge, self._candidates = _Judge(first, label), tuple(candidates)
         self._plan, self._patience = recovery or Recovery(), patience
         self._place, self._strikes, self._taken = 0, 0, time.monotonic()
         self._rest, self._retry = self._plan.rest, self._plan.retry_best
@@ -107,39 +74,43 @@ class LastingEngine:
         self._failures: Counter[str] = Counter()
         self._loads: Counter[tuple[str, bool]] = Counter()
         self._closing = False
-        # Held while a batch is judged: an engine is not exchanged under it.
-        self._using = threading.Lock()
+        self._under_way: _Judge | None = None
+        self._hanging = 0
+        self._loading: float | None = None
         self._changed = threading.Condition()
         self._mender: threading.Thread | None = None
 
     @property
     def name(self) -> str:
         """Of the engine that judges."""
-        return self._engine.name
+        return self._judge.engine.name
 
     @property
     def precision(self) -> str:
         """Of the engine that judges."""
-        return self._engine.precision
+        return self._judge.engine.precision
 
     @property
     def device(self) -> str:
         """Of the engine that judges."""
-        return self._engine.device
+        return self._judge.engine.device
 
     @property
     def label(self) -> str:
         """The name in events of the engine that judges."""
-        return self._label
+        return self._judge.label
 
     def describe(self) -> str:
         """One line for people."""
-        return self._engine.describe()
+        return self._judge.engine.describe()
 
     def health(self) -> EngineHealth:
         """How it does now."""
         with self._changed:
-            return EngineHealth(self._state, self.name, self._detail, dict(self._failures), dict(self._loads))
+            state, detail = self._state, self._detail
+            if stuck := self._stuck():
+                state, detail = "failed", f"{detail}; only a restart of the process helps"
+            return EngineHealth(state, self.name, detail, dict(self._failures), dict(self._loads), stuck)
 
     def infer(self, crops: UInt8Array) -> UInt8Array:
         """Judge crops; see `Engine.infer`.
@@ -148,54 +119,88 @@ class LastingEngine:
             EngineFailed: the engine raised, or there is none at the moment.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._state == "ok" or self._closing, self._patience)
+            self._changed.wait_for(lambda: self._state == "ok" or self._closing or self._stuck(), self._patience)
             if self._closing:
                 raise EngineFailed(self.name, "the engine is closed", "build it again")
+            if self._stuck():
+                raise EngineFailed(self.name, f"calls of it do not return ({self._detail})", "restart the process")
             if self._state != "ok":
                 raise EngineFailed(self.name, f"it is being loaded again ({self._detail})", "wait, or see the log")
-        with self._using:
-            try:
-                return self._judged(crops)
-            except EngineFailed as error:
-                self._failed(error.cause)
-                raise
+            judge = self._under_way = self._judge
+            judge.began = time.monotonic()
+        try:
+            return judged(judge.engine, crops)
+        except EngineFailed as error:
+            self._failed(judge, error.cause)
+            raise
+        finally:
+            self._returned(judge)
+
+    def overdue(self) -> EngineFailed | None:
+        """Give up the call of `infer` under way where it has not answered for too long; None where it is well.
+
+        The engine has then failed, and is replaced as one that raised. `infer` may be called again, from another
+        thread; the engine that hangs is closed if it returns after all, and never under its call.
+        """
+        with self._changed:
+            judge, limit = self._under_way, self._plan.answer
+            if judge is None or judge.began is None or time.monotonic() - judge.began < limit:
+                return None
+            cause = f"has not answered for {limit:g} s"
+            self._failed(judge, cause, _HANG)
+            self._under_way, judge.given_up = None, True
+            self._hanging += 1
+            return EngineFailed(judge.engine.name, cause, "restart the process if that goes on")
 
     def close(self) -> None:
-        """Free the device's memory; waits for an engine that is being loaded."""
+        """Free the device's memory. An engine that is being loaded is waited for a few seconds, one that hangs is not.
+
+        Both are closed when they are done.
+        """
         with self._changed:
             self._closing = True
             self._changed.notify_all()
             mender = self._mender
         if mender is not None:
-            mender.join()
-        self._engine.close()
-
-    def _judged(self, crops: UInt8Array) -> UInt8Array:
-        try:
-            with foreign_errors(self.name, f"judging {len(crops)} crops"):
-                answer = self._engine.infer(crops)
-        except EngineFailed:
-            raise
-        except StreamguardError as error:
-            raise EngineFailed(self.name, error.cause, error.remedy) from error
-        except BaseException as error:
-            cause = f"raised {type(error).__name__}"
-            raise EngineFailed(self.name, cause, "report it to the engine's author") from error
-        if answer.dtype != np.uint8 or answer.shape != crops.shape[:3]:
-            cause = f"answered {answer.dtype} {list(answer.shape)} to {len(crops)} crops"
-            raise EngineFailed(self.name, cause, "report it to the engine's author")
-        return answer
-
-    def _failed(self, detail: str) -> None:
+            mender.join(_LEAVE)
         with self._changed:
-            if self._closing:
+            last = self._judge
+            last.replaced, idle = True, last.began is None
+        if idle:
+            _close(last.engine)
+
+    def _stuck(self) -> bool:
+        """Whether none judges and none will: calls hang, or loading does."""
+        loading = 0.0 if self._loading is None else time.monotonic() - self._loading
+        return self._state != "ok" and (self._hanging >= self._plan.hanging or loading > self._plan.load)
+
+    def _returned(self, judge: _Judge) -> None:
+        with self._changed:
+            judge.began = None
+            if judge.given_up:
+                judge.given_up = False
+                self._hanging -= 1
+                self._changed.notify_all()
+                log.warning("a call of engine %s that was given up has returned", judge.engine.name)
+            else:
+                self._under_way = None
+            close = judge.replaced
+        if close:
+            _close(judge.engine)
+
+    def _failed(self, judge: _Judge, detail: str, strikes: int = 1) -> None:
+        with self._changed:
+            # What comes of a call that was given up is counted already.
+            if self._closing or judge.given_up:
                 return
-            self._failures[self.name] += 1
+            self._failures[judge.engine.name] += 1
+            if judge is not self._judge:
+                return
             if time.monotonic() - self._taken >= self._plan.stable:
                 self._strikes, self._rest = 0, self._plan.rest
                 if self._place == 0:
                     self._retry = self._plan.retry_best
-            self._strikes += 1
+            self._strikes += strikes
             self._state, self._detail = "recovering", detail
             log.error("engine %s failed (%s): it is loaded again", self.name, detail)
             if self._mender is None:
@@ -213,8 +218,20 @@ class LastingEngine:
                 lesser = self._state == "ok"
             if lesser:
                 self._give_best_a_chance()
-            else:
+            elif not self._held_back():
                 self._recover()
+
+    def _held_back(self) -> bool:
+        """Whether calls hung that kept it from loading; they do no longer, or it is closed."""
+        with self._changed:
+            if self._hanging < self._plan.hanging:
+                return False
+            self._state = "failed"
+            self._changed.notify_all()
+            log.error("%d calls of engines do not return: only a restart of the process helps", self._hanging)
+            self._changed.wait_for(lambda: self._closing or self._hanging < self._plan.hanging)
+            self._state = "recovering"
+            return True
 
     def _recover(self) -> None:
         plan = self._plan
@@ -241,6 +258,10 @@ class LastingEngine:
             left = self._taken + self._retry - time.monotonic()
             if self._changed.wait_for(lambda: self._closing or self._state != "ok", max(0.0, left)):
                 return
+            # What hung may hang again, and take with it what judges now.
+            self._changed.wait_for(lambda: self._closing or self._state != "ok" or not self._hanging)
+            if self._closing or self._state != "ok":
+                return
         self._retry = min(2 * self._retry, self._plan.longest_retry)
         if not self._load(0):
             self._taken = time.monotonic()
@@ -248,6 +269,8 @@ class LastingEngine:
     def _load(self, place: int) -> bool:
         """Load a candidate and let it judge; False where it cannot be loaded."""
         candidate = self._candidates[place]
+        with self._changed:
+            self._loading = time.monotonic()
         try:
             with foreign_errors(candidate.name, "loading it again"):
                 engine, label = candidate.load()
@@ -260,23 +283,36 @@ class LastingEngine:
             with self._changed:
                 self._loads[candidate.name, False] += 1
             return False
-        with self._using, self._changed:
-            old, self._engine, self._label = self._engine, engine, label
-            if place != self._place:
-                self._strikes = 0
-            self._place, self._taken, self._state = place, time.monotonic(), "ok"
-            if place == 0:
-                self._detail = ""
-            self._loads[candidate.name, True] += 1
-            self._changed.notify_all()
-        try:
-            old.close()
-        except Exception:
-            log.exception("engine %s could not be closed", old.name)
-        log.warning("engine %s judges now (%s)", engine.name, label)
+        finally:
+            with self._changed:
+                self._loading = None
+        with self._changed:
+            if self._closing:
+                # It comes too late to be taken.
+                done = _Judge(engine, label)
+            else:
+                done, self._judge = self._judge, _Judge(engine, label)
+                if place != self._place:
+                    self._strikes = 0
+                self._place, self._taken, self._state = place, time.monotonic(), "ok"
+                if place == 0:
+                    self._detail = ""
+                self._loads[candidate.name, True] += 1
+                self._changed.notify_all()
+                log.warning("engine %s judges now (%s)", engine.name, label)
+            done.replaced, idle = True, done.began is None
+        if idle:
+            _close(done.engine)
         return True
 
     def _wait(self, seconds: float) -> bool:
         """Whether it is closed meanwhile."""
         with self._changed:
             return self._changed.wait_for(lambda: self._closing, seconds)
+
+
+def _close(engine: Engine) -> None:
+    try:
+        engine.close()
+    except Exception:
+        log.exception("engine %s could not be closed", engine.name)

@@ -10,9 +10,9 @@ from functools import cache as remember
 from streamguard.errors import EngineError, EngineUnavailable, UnknownEngine
 from streamguard.inference.cache import EngineCache, Manifest, read_manifest
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions
-from streamguard.inference.lasting import Candidate
 from streamguard.inference.parity import ParityBar
 from streamguard.inference.prepare import Prepared, prepare
+from streamguard.inference.recovery import Candidate
 from streamguard.models import LoadedModel
 from streamguard.plugins import collect
 from streamguard.types import UInt8Array

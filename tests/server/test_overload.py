@@ -29,7 +29,7 @@ from tests.support.figures import jain
 from tests.support.portraits import green_detector
 from tests.support.settings import config_of
 
-SECONDS_PER_CROP = 0.135
+SECONDS_PER_CROP = 0.142
 FIT = 6
 """Streams that surely get a verdict a second from an engine that takes so long."""
 
@@ -78,7 +78,7 @@ async def slow_server(**settings: Any) -> AsyncIterator[tuple[Server, aiohttp.Cl
 
 
 async def test_streams_are_judged_evenly_and_one_more_is_refused(real: Path) -> None:
-    # Three times as much as there is: 22 of 7.4 frames a second.
+    # Three times as much as there is: 21 of 7 frames a second.
     asked = 3 / SECONDS_PER_CROP / FIT
     async with slow_server() as (server, http):
         for number in range(FIT):
