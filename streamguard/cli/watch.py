@@ -20,8 +20,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamguard.cli.runner import check_writable, console, run
+from streamguard.cli.runner import check_writable, console, notes, run
 from streamguard.cli.scan import STYLES
+from streamguard.errors import OutputError
 from streamguard.types import Event, EventKind, Verdict
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def watch(
         typer.Option(
             metavar="TARGET",
             help="Send the video with masks, and its sound, on: an rtsp, rtmp or udp URL, a folder or .m3u8 file "
-            "(HLS), or a .ts file. May be given several times.",
+            "(HLS), or a .ts file, gone on with where it is there. May be given several times.",
         ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
@@ -107,14 +108,11 @@ async def _watch(
     engine: str | None,
 ) -> int:
     from streamguard.media import SourceOptions
-    from streamguard.media.output import parse_target
     from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.recorder import OverlayRecorder
     from streamguard.pipeline.restream import Restream
 
-    for target in map(parse_target, targets):
-        if target.file is not None:
-            check_writable(target.file, url.removeprefix("loop:"))
+    _check_targets(targets, url)
     source = SourceOptions(
         transport=asked.transport,
         open_timeout=asked.patience,
@@ -141,7 +139,8 @@ async def _watch(
             stack.callback(lambda: [show.output(status) for status in sent.outputs])
             await stack.enter_async_context(sent)
         # What is sent on has to come in real time.
-        watched = guard.watch(url, live=bool(targets) or None, options=options, sound=sent.sound if sent else None)
+        sound, frames = (sent.sound, sent.frame) if sent else (None, None)
+        watched = guard.watch(url, live=bool(targets) or None, options=options, sound=sound, frames=frames)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds), aclosing(watched) as items:
                 async for item in items:
@@ -153,6 +152,20 @@ async def _watch(
                     if recorder is not None:
                         await recorder.write(item)
     return 0
+
+
+def _check_targets(texts: list[str], url: str) -> None:
+    """Raise an OutputError where something cannot be written; tell of what is gone on with."""
+    from streamguard.media.output import clash, parse_target
+
+    targets = [parse_target(text) for text in texts]
+    if (found := clash(targets)) is not None:
+        raise OutputError(texts[found[1]], "two outputs lead to the same place", "give each its own")
+    for target in targets:
+        if target.file is not None:
+            check_writable(target.file, url.removeprefix("loop:"))
+        if target.file is not None and target.playlist is None and target.file.is_file():
+            notes.print(f"streamguard: {target.shown}: it is gone on with", highlight=False, soft_wrap=True)
 
 
 class JsonLines:

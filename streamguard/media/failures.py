@@ -73,6 +73,7 @@ _WRITING = {
     errno.EFBIG: ("the file has grown past the size the system allows", "Write shorter pieces"),
     errno.ENOENT: ("its folder does not exist", "Create the folder first"),
     errno.ENOTDIR: ("its folder does not exist", "Create the folder first"),
+    errno.EEXIST: ("it holds something else already", "Give another name, or move it away"),
     errno.EISDIR: ("this is a folder", "Give the name of a file"),
     errno.EACCES: ("the folder may not be written to", "Choose another folder or change its rights"),
     errno.EPERM: ("the folder may not be written to", "Choose another folder or change its rights"),

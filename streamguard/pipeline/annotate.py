@@ -50,6 +50,11 @@ def overlay_items(report: FrameReport, threshold: float) -> list[OverlayItem]:
     return items
 
 
+def alike(one: Frame, other: Frame) -> bool:
+    """Whether a place in one picture is the same place in the other: they are of one connection, and of one size."""
+    return (one.epoch, one.image.y.shape) == (other.epoch, other.image.y.shape)
+
+
 class LivePainter:
     """Paints the newest report onto newer pictures, each face and mask moved on as its track moves.
 
@@ -71,7 +76,7 @@ class LivePainter:
         if self._known is not None:
             before, moved = self._known
             step = report.frame.time - before.frame.time
-            if before.frame.epoch == report.frame.epoch and 0 < step < _STALE:
+            if alike(before.frame, report.frame) and 0 < step < _STALE:
                 places = {verdict.face.track: verdict.face.box for verdict in before.faces}
                 for verdict in report.faces:
                     track = verdict.face.track
@@ -85,7 +90,7 @@ class LivePainter:
             return frame.image
         report, motion = self._known
         age = frame.time - report.frame.time
-        if report.frame.epoch != frame.epoch or not -_STALE < age < _STALE:
+        if not alike(report.frame, frame) or not -_STALE < age < _STALE:
             return frame.image
         items = []
         for item in overlay_items(report, self._threshold):

@@ -26,7 +26,8 @@ DETECTORS = "streamguard.detectors"
 DEFAULT_DETECTOR = "centerface"
 
 Source: TypeAlias = Callable[[str, str], AsyncGenerator[SourceItem, None]]
-"""Stream name and URL -> `Up`, frames, `Down`; ends, or raises a StreamguardError. It retries by itself."""
+"""Stream name and URL -> `Up`, frames, `Down`; ends, or raises a StreamguardError. It retries by itself;
+the server opens one that raised again."""
 
 
 @cache

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, sou
 from streamguard.pipeline.processor import Busy
 from streamguard.pipeline.stream import FrameReport, Names, StreamPipeline
 from streamguard.pipeline.turns import Turns
-from streamguard.types import Event
+from streamguard.types import Event, Frame
 from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
 
 MODEL_INPUT = 256
@@ -100,7 +100,8 @@ class Guard:
         self._label = label or f"{engine.name}-{engine.precision}"
         self.rule = frame_rule(self.spec)
         self.turns = turns or Turns()
-        self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay, busy=Busy())
+        overdue = engine.overdue if isinstance(engine, LastingEngine) else None
+        self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay, busy=Busy(), overdue=overdue)
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")
 
     @classmethod
@@ -117,7 +118,8 @@ class Guard:
     ) -> Self:
         """A guard for the named model on the best engine here, or the named one.
 
-        An engine that fails is loaded again, and replaced by the next best one where that does not help.
+        An engine that raises or does not answer is loaded again, and replaced by the next best one where that does
+        not help.
 
         Args:
             model, engine: their names.
@@ -169,7 +171,7 @@ class Guard:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Stop the engine and all threads. Streams must have been closed before."""
+        """Stop the engine and all threads, but for one that hangs. Streams must have been closed before."""
         await self._batcher.aclose()
         self._executor.shutdown(wait=True)
         # It may be in the midst of being loaded again.
@@ -208,6 +210,7 @@ class Guard:
         live: bool | None = None,
         options: WatchOptions = WatchOptions(),
         sound: SoundListener | None = None,
+        frames: Callable[[Frame], None] | None = None,
     ) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events of a stream or file, until it ends or the iterator is closed.
 
@@ -217,6 +220,7 @@ class Guard:
             live: True plays a file at its own rate, newest frame only; None: as the source is.
             options: how it is judged.
             sound: gets the source's compressed sound, as `Restream.sound`; the source of a plugin has none.
+            frames: called with every frame as it comes, judged or not, as `Restream.frame`; must be quick.
 
         Raises:
             SourceError, MediaError: it cannot be opened, or a file proves damaged (after all reports before that).
@@ -226,17 +230,38 @@ class Guard:
         if (plugin := source_plugin(url)) is not None:
             async with (
                 aclosing(plugin(name, url)) as made,
-                aclosing(self.pipeline(made, name, options).run()) as items,
+                _shown(made, frames) as shown,
+                aclosing(self.pipeline(shown, name, options).run()) as items,
             ):
                 async for item in items:
                     yield item
             return
         async with (
             SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting, sound=sound) as source,
-            aclosing(self.pipeline(source, name, options).run()) as items,
+            _shown(source, frames) as shown,
+            aclosing(self.pipeline(shown, name, options).run()) as items,
         ):
             async for item in items:
                 yield item
+
+
+@asynccontextmanager
+async def _shown(
+    items: AsyncIterator[SourceItem], frames: Callable[[Frame], None] | None
+) -> AsyncIterator[AsyncIterator[SourceItem]]:
+    """The items, each frame of which is shown to somebody beside the pipeline."""
+    if frames is None:
+        yield items
+        return
+
+    async def showing() -> AsyncGenerator[SourceItem, None]:
+        async for item in items:
+            if isinstance(item, Frame):
+                frames(item)
+            yield item
+
+    async with aclosing(showing()) as shown:
+        yield shown
 
 
 def check_input(spec: ModelSpec) -> ModelSpec:

@@ -1,11 +1,11 @@
-"""One guarded stream sent on: each judged picture with its own masks, and its sound, to any number of outputs."""
+"""One guarded stream sent on: every picture with its masks, and the sound, to any number of outputs."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
@@ -14,19 +14,21 @@ from typing import Self
 
 from streamguard.media.output import Mixer, OutPacket, Push, PushStatus, Target, parse_target
 from streamguard.media.sound import SoundListener
-from streamguard.pipeline.annotate import annotated
+from streamguard.pipeline.annotate import LivePainter, annotated
+from streamguard.pipeline.delay import PATIENCE, Delay, Ready
 from streamguard.pipeline.stream import FrameReport
+from streamguard.types import Frame
 
 log = logging.getLogger(__name__)
-_WAITING = 8
-"""Judged pictures that may wait for the encoder: reports come in bursts."""
 
 
 class Restream:
     """Paints and encodes once for all targets, off the event loop: `async with Restream(...) as restream`.
 
-    Neither `report` nor `sound` ever waits or raises: a slow encoder loses pictures, a slow or dead target its own
-    packets, all counted. The sound is that of the source, untouched; like the picture it is as late as judging is.
+    All pictures go out at the source's rate, as late as judging is (see `Delay`): a judged one with its own masks, the
+    others with those of the nearest one that was judged, moved on with their faces. The sound is that of the source,
+    untouched and as late. Neither `frame` nor `report` nor `sound` ever waits or raises: a slow encoder loses pictures,
+    a slow or dead target its own packets, all counted.
 
     Args:
         targets: as `streamguard.media.output.parse_target` reads them.
@@ -55,14 +57,13 @@ class Restream:
         self._pushes = [
             Push(target, ask_keyframe=self._mixer.request_keyframe, on_change=on_change) for target in self.targets
         ]
-        self._waiting: deque[FrameReport] = deque()
+        self._painter = LivePainter(threshold, title=title)
+        self._delay = Delay()
         self._arrived = asyncio.Event()
         self._ending = False
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="restream")
         self._stack = AsyncExitStack()
         self._task: asyncio.Task[None] | None = None
-        self.dropped = 0
-        """Judged pictures that were left out, the encoder being slow."""
         self.failures = 0
         """Pictures that could not be painted or encoded."""
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
@@ -72,6 +73,11 @@ class Restream:
     def sound(self) -> SoundListener:
         """What the source has to tell of its sound: give it to `Guard.watch`."""
         return self._mixer.sound
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that were left out, the encoder being slow."""
+        return self._delay.dropped
 
     @property
     def outputs(self) -> list[PushStatus]:
@@ -89,6 +95,7 @@ class Restream:
     ) -> None:
         """Send what waits, end every output in good order, and stop."""
         self._ending = True
+        self._delay.release()
         self._arrived.set()
         try:
             if self._task is not None:
@@ -97,24 +104,32 @@ class Restream:
             await self._stack.aclose()
             self._thread.shutdown(wait=True)
 
+    def frame(self, frame: Frame) -> None:
+        """Send a picture on, judged or not; before its report."""
+        if not self._ending:
+            self._delay.frame(frame)
+            self._arrived.set()
+
     def report(self, report: FrameReport) -> None:
-        """Send a judged picture on."""
-        if len(self._waiting) >= _WAITING:
-            self._waiting.popleft()
-            self.dropped += 1
-        self._waiting.append(report)
-        self._arrived.set()
+        """Say what is known of a picture; one that `frame` was not told of is sent on, too."""
+        if not self._ending:
+            self._delay.report(report)
+            self._arrived.set()
 
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting or not self._ending:
-            if not self._waiting:
+        while (ready := self._delay.take()) is not None or not self._ending:
+            if ready is None:
                 self._arrived.clear()
-                await self._arrived.wait()
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        await self._arrived.wait()
+                except TimeoutError:
+                    # The source stalls: what it has shown before is not held back.
+                    self._delay.release()
                 continue
-            report = self._waiting.popleft()
             try:
-                packets = await loop.run_in_executor(self._thread, self._encoded, report)
+                packets = await loop.run_in_executor(self._thread, self._encoded, ready)
             except Exception:
                 # Whatever is amiss with a picture going out, the guard goes on.
                 self.failures += 1
@@ -124,11 +139,16 @@ class Restream:
             for push in self._pushes:
                 push.offer(packets)
 
-    def _encoded(self, report: FrameReport) -> list[OutPacket]:
+    def _encoded(self, ready: Ready) -> list[OutPacket]:
         began = time.thread_time()
-        picture = annotated(report, self._threshold, title=self._title)
+        if ready.learn is not None:
+            self._painter.learn(ready.learn)
+        if ready.report is not None:
+            picture = annotated(ready.report, self._threshold, title=self._title)
+        else:
+            picture = self._painter.paint(ready.frame)
         painted = time.thread_time()
-        packets = self._mixer.picture(picture, report.frame)
+        packets = self._mixer.picture(picture, ready.frame)
         self.cpu_seconds["overlay"] += painted - began
         self.cpu_seconds["encode"] += time.thread_time() - painted
         return packets

@@ -163,10 +163,11 @@ class StreamPipeline:
                     self._epoch, self._time, self._expected = item.epoch, 0.0, 0
                     yield self._event(EventKind.STREAM_UP, detail=f"{item.width}x{item.height}")
                 elif isinstance(item, Down):
-                    for event in self._end_epoch():
+                    for event in self._end_epoch("the stream broke off"):
                         yield event
                     # The attempts that fail after it are no news.
                     if item.attempt == 1:
+                        self._epoch = item.epoch
                         yield self._event(EventKind.STREAM_DOWN, detail=str(item.error))
                 else:
                     report, failure = await self._judged(item)
@@ -175,7 +176,8 @@ class StreamPipeline:
                     for event in self._transitions(report.state.transitions):
                         yield event
                     yield report
-            for event in self._end_epoch():
+            await asyncio.wait([producer])
+            for event in self._end_epoch("the stream broke off" if producer.exception() else "the stream ended"):
                 yield event
             await producer
         finally:
@@ -252,10 +254,10 @@ class StreamPipeline:
         self.cpu_seconds["rule"] += time.thread_time() - start
         return verdicts
 
-    def _end_epoch(self) -> list[Event]:
-        return self._transitions(self._vote.close_all(self._time))
+    def _end_epoch(self, why: str) -> list[Event]:
+        return self._transitions(self._vote.close_all(self._time), f"{why} while the face was held for fake")
 
-    def _transitions(self, transitions: Sequence[Transition]) -> list[Event]:
+    def _transitions(self, transitions: Sequence[Transition], detail: str = "") -> list[Event]:
         kinds = {
             "opened": EventKind.FAKE_OPENED,
             "updated": EventKind.FAKE_UPDATED,
@@ -263,7 +265,12 @@ class StreamPipeline:
         }
         return [
             self._event(
-                kinds[change.kind], track=change.track, time=change.time, score=change.score, share=change.share
+                kinds[change.kind],
+                track=change.track,
+                time=change.time,
+                score=change.score,
+                share=change.share,
+                detail=detail,
             )
             for change in transitions
         ]

@@ -57,7 +57,7 @@ def output_metrics(restreams: Iterable[tuple[str, Restream | None]]) -> Iterator
         )
     }
     late = CounterMetricFamily(
-        "streamguard_restream_pictures_dropped", "Judged pictures not encoded in time.", labels=["stream"]
+        "streamguard_restream_pictures_dropped", "Pictures not encoded in time.", labels=["stream"]
     )
     failed = CounterMetricFamily(
         "streamguard_restream_pictures_failed",

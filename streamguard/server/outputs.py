@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+from structlog.contextvars import bound_contextvars
+
 from streamguard.config import StreamSettings
 from streamguard.pipeline.restream import Restream
 
@@ -27,16 +31,25 @@ class Outputs:
         Raises:
             OutputError: an output is none.
         """
-        targets = [output.get_secret_value() for output in stream.outputs]
+        targets = _targets(stream)
         before = self._open.get(stream.name)
         if before is not None and before[0] == targets:
             return before[1]
         await self.close(stream.name)
         if not targets:
             return None
-        made = await Restream(targets, threshold).__aenter__()
+        # What its tasks log is known to be of this stream.
+        with bound_contextvars(stream=stream.name):
+            made = await Restream(targets, threshold).__aenter__()
         self._open[stream.name] = targets, made
         return made
+
+    async def release(self, streams: Iterable[StreamSettings]) -> None:
+        """End the outputs of those streams that lead elsewhere from now on: another stream may be given their place."""
+        for stream in streams:
+            before = self._open.get(stream.name)
+            if before is not None and before[0] != _targets(stream):
+                await self.close(stream.name)
 
     async def close(self, stream: str) -> None:
         """End a stream's outputs in good order. A no-op when there are none."""
@@ -48,3 +61,7 @@ class Outputs:
         """End all of them."""
         for stream in tuple(self._open):
             await self.close(stream)
+
+
+def _targets(stream: StreamSettings) -> list[str]:
+    return [output.get_secret_value() for output in stream.outputs]

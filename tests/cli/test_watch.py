@@ -80,8 +80,10 @@ def test_a_stream_is_sent_on_whatever_becomes_of_one_target(run: Run, half_fake:
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     last = {line["target"]: line for line in lines if line["kind"] == "output.state"}
     assert set(last) == {"out.ts", "hls/live.m3u8", dead.replace("k3y", "***")}
+    received = [line["frames"]["received"] for line in lines if line["kind"] == "stream.state"][-1]
     for target in ("out.ts", "hls/live.m3u8"):
-        assert last[target]["sent"] > 20
+        # All, judged or not; as there is no sound, the output begins a second late.
+        assert last[target]["sent"] + last[target]["dropped"] > 0.9 * (received - RATE)
         assert last[target]["failures"] == 0
         with open_source(tmp_path / target) as source:
             assert len(list(source)) > 20
@@ -91,9 +93,19 @@ def test_a_stream_is_sent_on_whatever_becomes_of_one_target(run: Run, half_fake:
     assert {line["epoch"] for line in lines if "epoch" in line} == {0}
 
 
+def test_a_recording_is_gone_on_with_and_that_is_told(run: Run, real: Path, tmp_path: Path) -> None:
+    before = make_video(tmp_path / "out.ts", frames=30).read_bytes()
+    result = run("watch", real, "--jsonl", "--restream", "out.ts")
+    assert (result.returncode, result.stderr) == (0, "streamguard: out.ts: it is gone on with\n")
+    assert (tmp_path / "out.ts").read_bytes().startswith(before)
+    assert (tmp_path / "out.ts").stat().st_size > len(before)
+
+
 def test_where_nothing_can_be_sent(run: Run, real: Path) -> None:
     assert_one_line(run("watch", real, "--restream", "gopher://x/y"), 9, "gopher", "nothing can be pushed")
     assert_one_line(run("watch", real, "--restream", "no/out.ts"), 9, "folder does not exist")
+    assert_one_line(run("watch", real, "--restream", ""), 9, "it is empty")
+    assert_one_line(run("watch", real, "--restream", "a.ts", "--restream", "./a.ts"), 9, "./a.ts: two outputs")
     clip = make_video(real.parent / "own.ts", frames=5)
     assert_one_line(run("watch", f"loop:{clip}", "--restream", clip), 9, "this is the video to judge")
     assert clip.stat().st_size > 0

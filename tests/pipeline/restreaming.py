@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,19 +14,29 @@ import av
 from streamguard.media import Down, SourceSupervisor, Up
 from streamguard.pipeline.restream import Restream
 from streamguard.pipeline.stream import FrameReport
+from streamguard.types import Frame
 from streamguard.verdict import StreamVote
 
 PATIENCE = 60.0
 
 
 async def play(restream: Restream, source: str, enough: Callable[[], bool]) -> int:
-    """Send the source's pictures on in real time, as judged ones without faces, until enough; how many."""
+    """Send the source's pictures on in real time until enough; how many.
+
+    Every fifth one is judged, to have no faces, and reported three pictures later.
+    """
     vote, count = StreamVote(), 0
+    judged: deque[tuple[int, Frame]] = deque()
     async with asyncio.timeout(PATIENCE), SourceSupervisor("s", source, sound=restream.sound) as items:
         async for item in items:
             if isinstance(item, Up | Down):
                 continue
-            restream.report(FrameReport(item, (), vote.push(item.time, [])))
+            restream.frame(item)
+            if count % 5 == 0:
+                judged.append((count + 3, item))
+            if judged and judged[0][0] <= count:
+                _, frame = judged.popleft()
+                restream.report(FrameReport(frame, (), vote.push(frame.time, [])))
             count += 1
             if enough():
                 break

@@ -14,13 +14,14 @@ import pytest_asyncio
 
 from streamguard import models
 from streamguard.errors import CorruptMedia, ModelError, SourceNotFound, UnknownEngine, UnknownModel, UnsupportedMedia
-from streamguard.inference import select
+from streamguard.inference import LastingEngine, Recovery, candidates, select
 from streamguard.media import open_source
 from streamguard.models import LoadedModel
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.recorder import OverlayRecorder
 from streamguard.pipeline.scan import FileScan
 from streamguard.pipeline.stream import FrameReport
+from streamguard.soak.breaker import Breaker
 from streamguard.types import Event, EventKind, Verdict
 from tests.support.media_files import make_video, truncate
 from tests.support.portraits import RATE, SIZE, green_detector, portrait_pictures
@@ -171,3 +172,28 @@ async def test_a_model_of_another_input_size(tmp_path: Path) -> None:
     models.save(model, tmp_path / "small")
     with pytest.raises(ModelError, match="128 px, not 256"):
         Guard.open(str(tmp_path / "small"), "nothing")
+
+
+@pytest.mark.parametrize("hanging", [1, 3])
+async def test_a_file_does_not_wait_for_an_engine_that_hangs(detector: Path, half_fake: Path, hanging: int) -> None:
+    model, breaker = models.load(str(detector)), Breaker()
+    selected = select(model, "torch")
+    plan = Recovery(pause=0.01, answer=2.0, hanging=hanging)
+    ladder = breaker.wrap_all(candidates(model, "torch"))
+    first = breaker.wrap(selected.engine)
+    lasting = LastingEngine(first, selected.manifest.label, ladder, recovery=plan, patience=60.0)
+    try:
+        async with Guard(model, lasting) as guard:
+            breaker.hang_present()
+            scan = FileScan(guard, str(half_fake))
+            verdict = await scan.run()
+            assert (scan.fault, verdict.frames) == (None, 120)
+            if hanging == 1:
+                # Nothing judges any more: nobody's verdict, and soon.
+                assert (verdict.verdict, verdict.judged) == (Verdict.UNKNOWN, 0)
+            else:
+                # Loaded again: of the one batch that hung alone there is none.
+                assert verdict.verdict is Verdict.FAKE
+                assert 100 <= verdict.judged < 116
+    finally:
+        breaker.release()

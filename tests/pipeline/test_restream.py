@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 import socket
+import time
 from collections.abc import Callable
 from contextlib import aclosing
 from functools import partial
@@ -19,7 +20,7 @@ from streamguard.errors import OutputError
 from streamguard.media import open_source
 from streamguard.media.output import PushStatus
 from streamguard.pipeline.annotate import annotated
-from streamguard.pipeline.guard import Guard
+from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.pipeline.restream import Restream
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Frame, Picture
@@ -32,6 +33,7 @@ from tests.support.nginx_rtmp import NginxRtmp
 from tests.support.portraits import portrait_clip
 from tests.support.rtsp_recorder import RtspRecorder
 from tests.support.rtsp_server import RtspServer
+from tests.support.sounding import with_tone
 
 SYNC = 0.04
 """Seconds by which flash and beep may be apart."""
@@ -154,38 +156,54 @@ async def test_a_folder_holds_a_window_that_slides(clip: Path, tmp_path: Path) -
     assert lengths[:-1] == pytest.approx([2.0] * (len(lengths) - 1), abs=0.1)
 
 
-async def test_each_picture_has_its_own_masks(detector: Path, tmp_path: Path) -> None:
+async def test_every_picture_goes_out_and_judged_ones_with_their_own_masks(detector: Path, tmp_path: Path) -> None:
     # The face turns green and back twice a second: a mask of the picture before or behind would show.
-    source = portrait_clip(tmp_path / "in.mp4", 6.0, (0.0, 0.25), every=0.5)
+    source = with_tone(portrait_clip(tmp_path / "silent.mp4", 6.0, (0.0, 0.25), every=0.5), tmp_path / "in.mp4")
+    came: list[float] = []
     wanted: dict[float, Picture] = {}
+
+    def frames(frame: Frame) -> None:
+        came.append(frame.time)
+        restream.frame(frame)
+
+    options = WatchOptions(judged_per_second=5)
     async with (
         Guard.open(str(detector), "torch") as guard,
         Restream([str(tmp_path / "out.ts")], guard.spec.threshold) as restream,
         asyncio.timeout(60),
-        aclosing(guard.watch(f"loop:{source}")) as items,
+        aclosing(guard.watch(f"loop:{source}", options=options, sound=restream.sound, frames=frames)) as items,
     ):
         async for item in items:
             if isinstance(item, FrameReport):
                 restream.report(item)
-                wanted[item.frame.time] = annotated(item, guard.spec.threshold)
-                if restream.outputs[0].sent > 80:
+                # A picture waits for a second.
+                if time.monotonic() - item.frame.arrived < 0.9:
+                    wanted[item.frame.time] = annotated(item, guard.spec.threshold)
+                if restream.outputs[0].sent > 130:
                     break
     with av.open(str(tmp_path / "out.ts")) as file:
         stream = file.streams.video[0]
-        shown = [(frame.time, frame.to_ndarray()[:240]) for frame in file.decode(stream)]
-    times = sorted(wanted)
-    planes = [wanted[time].y.astype(int) for time in times]
-    found = []
-    for _, plane in shown:
-        errors = [float(np.abs(plane.astype(int) - other).mean()) for other in planes]
-        found.append(int(np.argmin(errors)))
-        assert min(errors) < 6
-    assert len(found) > 70
-    # In order, each once, and at its own time.
-    assert found == sorted(set(found))
-    shift = times[found[0]] - (shown[0][0] or 0.0)
-    for index, (time, _) in zip(found, shown, strict=True):
-        assert times[index] - (time or 0.0) == pytest.approx(shift, abs=0.002)
+        shown = [(frame.time, frame.to_ndarray()[:240].astype(int)) for frame in file.decode(stream)]
+    # All of them are there: as they came, in order, and each at its own time.
+    assert len(shown) > 130
+    assert len(came) - len(shown) < 30
+    assert len(wanted) < len(came) / 3
+
+    def own(shift: float) -> list[float]:
+        """How far the judged pictures are from what they should be, were the output's times so much behind."""
+        planes = [(wanted.get(at(moment, shift)), plane) for moment, plane in shown]
+        return [float(np.abs(plane - one.y).mean()) for one, plane in planes if one is not None]
+
+    def at(moment: float, shift: float) -> float:
+        return min(came, key=lambda one: abs(one + shift - moment))
+
+    first = shown[0][0]
+    shift = min((first - one for one in came[:30]), key=lambda shift: float(np.mean(own(shift))))
+    assert len(own(shift)) > 10
+    assert max(own(shift)) < 6
+    for (moment, _), (after, _) in itertools.pairwise(shown):
+        assert at(moment, shift) < at(after, shift)
+        assert at(moment, shift) + shift == pytest.approx(moment, abs=0.002)
 
 
 async def test_another_size_begins_the_output_anew(tmp_path: Path) -> None:
@@ -303,7 +321,7 @@ async def test_a_fault_of_the_encoder_is_counted(clip: Path, tmp_path: Path, mon
         ("rtsp:///x", "no host"),
         ("udp://127.0.0.1", "no port"),
         ("out.mkv", "no such kind"),
-        ("/no/such/folder/live.m3u8", "folder does not exist"),
+        ("", "it is empty"),
         ("nul\0byte.ts", "no path"),
     ],
 )

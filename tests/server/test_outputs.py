@@ -100,3 +100,14 @@ async def test_encoding_for_outputs_is_counted_to_the_stream(serve_with: ServeWi
         assert (await (await http.get("/api/v1/streams/other")).json())["outputs"] == []
         assert values["process_open_fds",] > 3
         assert values["process_resident_memory_bytes",] > 1e7
+
+
+async def test_pictures_that_are_not_judged_are_sent_on_too(serve_with: ServeWith, tmp_path: Path) -> None:
+    clip = with_tone(portrait_clip(tmp_path / "silent.mp4", 4.0), tmp_path / "in.mp4")
+    targets = [str(tmp_path / "out.ts")]
+    stream = {"name": "studio", "source": f"loop:{clip}", "outputs": targets, "sampling": {"judged_per_second": 2}}
+    async with serve_with(streams=[stream]) as (server, http):
+        values = await once(http, lambda now: of_output(now, "pictures_total", 0) > 100)
+        counts = server.hub.find("studio").counts
+        assert counts.judged < counts.received / 4
+        assert values["streamguard_restream_pictures_dropped_total", ("stream", "studio")] == 0

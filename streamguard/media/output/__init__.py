@@ -2,6 +2,6 @@
 
 from streamguard.media.output.mixer import Heads, Mixer, OutPacket
 from streamguard.media.output.push import Push, PushStatus
-from streamguard.media.output.target import Target, parse_target
+from streamguard.media.output.target import Target, clash, missing_folder, parse_target
 
-__all__ = ["Heads", "Mixer", "OutPacket", "Push", "PushStatus", "Target", "parse_target"]
+__all__ = ["Heads", "Mixer", "OutPacket", "Push", "PushStatus", "Target", "clash", "missing_folder", "parse_target"]

@@ -18,7 +18,7 @@ from streamguard.errors import OutputError
 from streamguard.media.failures import push_failure
 from streamguard.media.output.mixer import Heads, OutPacket
 from streamguard.media.output.pusher import MESSAGE, PACKET
-from streamguard.media.output.target import Target
+from streamguard.media.output.target import WINDOW, Target
 from streamguard.media.supervisor import Backoff
 
 log = logging.getLogger(__name__)
@@ -237,7 +237,8 @@ class Push:
             "format": target.format,
             "options": target.options,
             "file": str(target.file) if target.file is not None else None,
-            "append": self._begun,
+            "segments": target.segments,
+            "kept": WINDOW,
             "sound": sound is not None and not self._muted,
         }
         _message(out, b"j", json.dumps(job).encode())
@@ -290,10 +291,12 @@ class Push:
         self._status = status
         if self._on_change is not None:
             self._on_change(status)
-        elif retry_in is not None:
-            log.warning("output down: %s Trying again in %.1f s.", status.detail, retry_in)
+            return
+        told = {"output": status.target, "detail": status.detail}
+        if retry_in is not None:
+            log.warning("output down", extra={**told, "retry": round(retry_in, 3)})
         else:
-            log.info("output up: %s", " ".join(filter(None, (status.target, status.detail))))
+            log.info("output up", extra=told)
 
 
 def _message(out: asyncio.StreamWriter, kind: bytes, data: bytes) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -13,8 +17,11 @@ Format = Literal["rtsp", "flv", "mpegts", "hls"]
 
 SEGMENT_SECONDS = 2
 """Seconds of an HLS segment, and between keyframes."""
-_WINDOW = 6
+WINDOW = 6
 """HLS segments in the playlist; as many again stay on the disk for those who have just read it."""
+_LONGEST = 240
+"""Bytes of a file's name, as far as every file system goes, less what is put behind it."""
+_PORTS = {"rtsp": 554, "rtmp": 1935, "rtmps": 443}
 _SCHEMES: dict[str, Format] = {"rtsp": "rtsp", "rtmp": "flv", "rtmps": "flv", "udp": "mpegts"}
 # What players of the format understand; libav would write more.
 _SOUND: dict[Format, frozenset[str]] = {
@@ -31,10 +38,9 @@ _OPTIONS: dict[Format, dict[str, str]] = {
     "mpegts": {},
     "hls": {
         "hls_time": str(SEGMENT_SECONDS),
-        "hls_list_size": str(_WINDOW),
-        "hls_delete_threshold": str(_WINDOW),
-        # temp_file: playlist and segments are renamed into place.
-        "hls_flags": "delete_segments+temp_file+independent_segments+program_date_time",
+        "hls_list_size": str(WINDOW),
+        # Renaming into place and removing is the pusher's part.
+        "hls_flags": "independent_segments+program_date_time",
     },
 }
 
@@ -79,19 +85,23 @@ class Target:
 def parse_target(text: str) -> Target:
     """Recognise rtsp, rtmp(s) and udp URLs, a folder or `.m3u8` file (HLS), and a `.ts` file.
 
+    Folders need not be there yet.
+
     Raises:
-        OutputError: it is none of these, its folder is not there, or a URL names no host.
+        OutputError: it is none of these, or a URL names no host.
     """
     scheme, slashes, _ = text.partition("://")
     if slashes:
         return _url(text, scheme.lower())
     path = Path(text)
-    if "\0" in text:
-        raise OutputError(text, "this is no path", "give a folder, or the name of a .m3u8 or .ts file")
-    if path.is_dir():
+    if not text.strip() or "\0" in text:
+        cause = "this is no path" if text.strip() else "it is empty"
+        raise OutputError(text or "output", cause, "give a folder, or the name of a .m3u8 or .ts file")
+    named = path.suffix.strip(".0123456789") != "" or os.path.exists(path)
+    if os.path.isdir(path) or text.endswith(os.sep) or not named:
         path /= "live.m3u8"
-    elif not path.absolute().parent.is_dir():
-        raise OutputError(text, "its folder does not exist", "create the folder first")
+    if any(len(os.fsencode(part)) > _LONGEST for part in path.parts):
+        raise OutputError(text, "the name is too long", f"take {_LONGEST} bytes at most")
     if path.suffix == ".m3u8":
         # Relative to the playlist: libav would look for numbers to fill in in the folders' names, too.
         target = Target(f"file:{path}", "hls", _OPTIONS["hls"], path)
@@ -116,3 +126,36 @@ def _url(text: str, scheme: str) -> Target:
         # Seven packets of 188 bytes: the most that fits an Ethernet frame whole.
         text += f"{'&' if parts.query else '?'}pkt_size=1316"
     return Target(text, form, _OPTIONS[form])
+
+
+def missing_folder(target: Target) -> Path | None:
+    """The folder that has to be there before the target can be written; None where it is, or none is needed."""
+    folder = target.file.absolute().parent if target.file is not None else None
+    return None if folder is None or os.path.isdir(folder) else folder
+
+
+def clash(targets: Sequence[Target]) -> tuple[int, int] | None:
+    """Two targets, by their numbers, that would write over each other; None where there are none."""
+    numbered = enumerate(targets)
+    return next(((i, j) for (i, one), (j, other) in combinations(numbered, 2) if _same(one, other)), None)
+
+
+def _same(one: Target, other: Target) -> bool:
+    if one.file is None or other.file is None:
+        return one.file is other.file and _address(one) == _address(other)
+    place, other_place = (Path(os.path.realpath(each.file or "")) for each in (one, other))
+    if one.format == other.format == "mpegts":
+        return place == other_place
+    if place.parent != other_place.parent:
+        return False
+    if one.format == other.format:
+        return one.segments == other.segments
+    listing, file = (one, other_place) if one.format == "hls" else (other, place)
+    return re.fullmatch(rf"{re.escape(listing.segments)}\d+\.ts", file.name) is not None
+
+
+def _address(target: Target) -> tuple[object, ...]:
+    """What tells servers and paths apart; who sends, and how, does not."""
+    parts = urlsplit(target.name)
+    host = parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
+    return host if parts.scheme == "udp" else (*host, parts.path.rstrip("/"), parts.query)
