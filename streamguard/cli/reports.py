@@ -26,7 +26,8 @@ LINE_KINDS = {
     "`frames` received, judged and dropped so far",
     EventKind.FAKE_OPENED.value: "the face `track` is held for fake from now on; `share` of the window's frames",
     EventKind.FAKE_UPDATED.value: "it still is; once a minute",
-    EventKind.FAKE_CLOSED.value: "it no longer is, or is gone",
+    EventKind.FAKE_CLOSED.value: "it no longer is, or is gone; a `detail` tells that the stream broke off or ended, no "
+    "all-clear",
     EventKind.STREAM_DEGRADED.value: "the engine fails: faces are seen but not judged; `detail` says why",
     EventKind.STREAM_DOWN.value: "the source is gone; `detail` says why; attempts follow until it is back",
     OUTPUT_STATE: "a --restream `target` comes up, breaks (`detail` says why; attempts follow) or ends; pictures "

@@ -20,6 +20,8 @@ console = Console()
 """Results for people: stdout."""
 notes = Console(stderr=True)
 """Progress and remarks: stderr."""
+_AT_ONCE = 3
+"""Signals that end a service at once."""
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
@@ -59,12 +61,17 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
 
 
 def stop_asked() -> asyncio.Event:
-    """An event that Ctrl-C or SIGTERM sets from now on, as the work's good end; a second one ends all at once."""
-    stop = asyncio.Event()
+    """An event that Ctrl-C or SIGTERM sets from now on, as the work's good end; a third one ends all at once."""
+    stop, asked = asyncio.Event(), 0
 
     def ask(number: signal.Signals) -> None:
-        if stop.is_set():
+        nonlocal asked
+        asked += 1
+        if asked == _AT_ONCE:
             os._exit(128 + number)
+        if stop.is_set():
+            # Whoever is impatient must not be left with half-written files.
+            notes.print("It is ending in good order; once more ends it at once.")
         stop.set()
 
     loop = asyncio.get_running_loop()

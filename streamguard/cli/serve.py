@@ -31,7 +31,7 @@ def serve(
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
     text_log: Annotated[bool, typer.Option("--text-log", help="Logs for people instead of JSON.")] = False,
 ) -> None:
-    """Serve the page, WHIP, WHEP and the REST API. SIGTERM and Ctrl-C end all streams cleanly.
+    """Serve the page, WHIP, WHEP and the REST API. SIGTERM and Ctrl-C end all streams cleanly, a third one at once.
 
     SIGHUP reads the file of --config again: what is different in its streams, rules and tokens holds from then on.
     """
@@ -50,19 +50,27 @@ def serve(
 
 
 async def _serve(config: Config, reread: Callable[[], Config] | None) -> None:
+    # Before what takes its time.
+    stop, reload = stop_asked(), asyncio.Event()
+    if reread is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
     from streamguard.pipeline.guard import Guard
     from streamguard.server.app import serving
     from streamguard.server.logs import set_up_logs
 
     set_up_logs(config.server.log_level, config.server.log_format)
-    stop, reload = stop_asked(), asyncio.Event()
-    if reread is not None:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
     wanted = config.engine
     opening = partial(Guard.open, wanted.model, wanted.engine, threads=wanted.threads, cache=wanted.cache)
     guard = await asyncio.to_thread(opening)
     manager = ServiceManager()
-    async with guard, serving(config, guard, reread) as server, manager.running(f"open {server.url}"):
+    if stop.is_set():
+        await guard.aclose()
+        return
+    async with (
+        guard,
+        serving(config, guard, reread) as server,
+        manager.running(f"open {server.url}", lambda: not server.hub.stuck),
+    ):
         notes.print(f"streamguard: open {server.url}", highlight=False, soft_wrap=True)
         reloading = asyncio.create_task(_reload_when_asked(server, reload, manager), name="reloads")
         await stop.wait()

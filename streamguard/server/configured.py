@@ -50,18 +50,24 @@ class Configured:
         await self._outputs.aclose()
         await self._guards.aclose()
 
-    async def change(self, changes: Changes, before: Config, after: Config) -> None:
+    async def change(self, changes: Changes, before: Config, after: Config) -> list[str]:
         """Make the changes; a stream whose entry is the same is not touched, nor one whose rules alone changed.
+
+        What was lost comes back: rules that were deleted, and streams that were removed over the API, failed or ended.
 
         Args:
             changes: from `before` to `after`, of nothing but what can be changed.
             before, after: the configurations.
 
+        Returns:
+            The streams that came back, by name.
+
         Raises:
             ConfigError, ModelError, EngineError: it cannot be; nothing was changed.
             OutboxError: the database failed; rules may have been changed, and nothing else.
         """
-        self._check_room(changes, after)
+        lost = self._lost(changes, after)
+        self._check_room(changes, lost, after)
         await self._guards.prepare(stream.model for stream in after.streams)
         desk = self._hub.desk
         if desk is not None and (before.rules or after.rules):
@@ -71,27 +77,43 @@ class Configured:
         self._hub.allow(after.server.max_streams, measured=after.server.admission == "measured")
         for name in changes.streams.removed:
             await self._close(name)
+        await self._outputs.release(changes.streams.changed)
         old = {stream.name: stream for stream in before.streams}
         for stream in changes.streams.changed:
             await self._start_over(old[stream.name], stream)
-        for stream in changes.streams.added:
+        for stream in (*changes.streams.added, *lost):
             await self._pull(stream)
         await self._guards.keep(stream.model for stream in after.streams)
+        return [stream.name for stream in lost]
 
-    def _check_room(self, changes: Changes, after: Config) -> None:
+    def _lost(self, changes: Changes, after: Config) -> list[StreamSettings]:
+        """Those whose entry is the same, and who play no more."""
+        new = {stream.name for stream in (*changes.streams.added, *changes.streams.changed)}
+        there = {stream.name: stream for stream in self._hub.streams()}
+        lost = []
+        for stream in after.streams:
+            present = there.get(stream.name)
+            if stream.name in new or (present is not None and not present.over):
+                continue
+            if present is None or self._ours(stream.name):
+                lost.append(stream)
+        return lost
+
+    def _check_room(self, changes: Changes, lost: list[StreamSettings], after: Config) -> None:
         names = {stream.name for stream in self._hub.streams()}
         for stream in (*changes.streams.added, *changes.streams.changed):
             if stream.name in names and not self._ours(stream.name):
                 cause = "there is a stream of that name already, published or added over the API"
                 raise ConfigError(f"streams.{stream.name}", cause, "choose another name, or remove that stream")
         names -= {name for name in changes.streams.removed if self._ours(name)}
-        count = len(names | {stream.name for stream in (*changes.streams.added, *changes.streams.changed)})
+        count = len(names | {stream.name for stream in (*changes.streams.added, *changes.streams.changed, *lost)})
         if count > after.server.max_streams:
             cause = f"there would be {count} streams with those of the API, more than {after.server.max_streams}"
             raise ConfigError("server.max_streams", cause, "raise it, or remove streams")
 
     async def _start_over(self, old: StreamSettings, new: StreamSettings) -> None:
-        if old.model_copy(update={"rules": new.rules}) == new:
+        same = old.model_copy(update={"rules": new.rules}) == new
+        if same and self._ours(new.name) and not self._hub.find(new.name).over:
             return
         if not self._ours(new.name) or old.model != new.model:
             await self._pull(new)
@@ -142,4 +164,5 @@ def _pulled(stream: StreamSettings, restream: Restream | None) -> Pulled:
             priority=stream.priority,
         ),
         restream.sound if restream else None,
+        lasting=True,
     )

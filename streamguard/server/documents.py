@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from streamguard.config import STREAM_NAME
+from streamguard.config import STREAM_NAME, Scope
 from streamguard.inference import EngineState
 from streamguard.types import EventKind, Verdict
 
@@ -148,7 +148,7 @@ class NewStream(Document):
 
 
 class StreamChange(Document):
-    """What is to be different; the stream starts over with it, and its viewers stay."""
+    """What is to be different; the stream starts over with it, and its viewers stay. Without any it plays on."""
 
     source: Source | None = None
     transport: Literal["tcp", "udp"] | None = None
@@ -213,7 +213,7 @@ class EngineDocument(Document):
     available: bool
     in_use: bool
     reason: str
-    failures: int = Field(description="Batches in which it raised, since the start.")
+    failures: int = Field(description="Batches in which it failed, since the start.")
 
 
 class EnginesDocument(Document):
@@ -243,6 +243,12 @@ class IceServersDocument(Document):
     ice_servers: list[IceServerDocument]
 
 
+class AccessDocument(Document):
+    """What the token of the request opens."""
+
+    scopes: list[Scope] = Field(description="Of `admin`, `publish` and `view`; `admin` brings all. No token: all.")
+
+
 class LoadDocument(Document):
     """How loaded the machine is. Frames per second over the last five seconds, all streams together."""
 
@@ -260,8 +266,9 @@ class LoadDocument(Document):
 class HealthDocument(Document):
     """Whether the server lives, and takes work."""
 
-    status: Literal["ok", "starting", "draining", "no-engine", "overloaded"] = Field(
-        description="overloaded: work is taken, and streams are judged less often than asked for."
+    status: Literal["ok", "starting", "draining", "no-engine", "overloaded", "stuck"] = Field(
+        description="overloaded: work is taken, and streams are judged less often than asked for; stuck: an engine "
+        "hangs, and only a restart helps."
     )
     load: LoadDocument | None = Field(default=None, description="Where readiness was asked for.")
     engine: EngineState = Field(default="ok", description="Of the engine that does worst, where there are several.")

@@ -79,6 +79,11 @@ class Hub:
         """Everything that judges now: the hub's own guard first."""
         return list(dict.fromkeys([self.guard, *(stream.guard for stream in self.streams())]))
 
+    @property
+    def stuck(self) -> bool:
+        """Whether an engine hangs so that only a new process helps."""
+        return any(guard.engine_health.stuck for guard in self.guards())
+
     def find(self, name: str) -> LiveStream:
         """The stream of that name.
 
@@ -169,12 +174,16 @@ class Hub:
     ) -> LiveStream:
         """Start a pulled stream over, with another source or other options; None leaves as it is. Viewers stay.
 
+        Where all are None it plays on. Another source that never comes up is not tried for ever.
+
         Raises:
             Problem: 404; 409 the stream is published, not pulled; 503 the server is ending.
         """
         self.find(name)
         if name not in self._pulled:
             raise Problem(409, "not-pulled", f"`{name}` is published to this server.", "Publish it again instead.")
+        if (source, transport, loop) == (None, None, None):
+            return self.find(name)
         old = self._pulled[name]
         options = replace(
             old.options,
@@ -183,8 +192,8 @@ class Hub:
             # It was meant for the endpoint of before.
             token=old.options.token if source is None else None,
         )
-        new = replace(old, source=source or old.source, options=options, loop=old.loop if loop is None else loop)
-        return await self.swap(name, new)
+        new = replace(old, options=options, loop=old.loop if loop is None else loop)
+        return await self.swap(name, new if source is None else replace(new, source=source, lasting=False))
 
     async def swap(self, name: str, new: Pulled) -> LiveStream:
         """Start a stream over, fetched and judged in another way. Viewers stay.

@@ -113,7 +113,7 @@ class LiveStream:
         self.probe: Callable[[], Awaitable[Transport]] | None = None
         """Asked every second how the publisher's connection does."""
         self.restream: Restream | None = None
-        """Where every judged frame is sent on to; closed by its owner."""
+        """Where every frame is sent on to; closed by its owner."""
         self.listeners: list[Callable[[FrameReport], None]] = []
         """Called with every judged frame; must be quick."""
         self.interruptions = self.restarts = 0
@@ -316,7 +316,7 @@ class LiveStream:
         """Judging broke off; it is begun anew."""
         self._told.end("the stream broke off")
         if self._state != "down":
-            self.interruptions += 1
+            self.interruptions += self._state == "up"
             down = Event(str(ULID()), EventKind.STREAM_DOWN, self.name, self._epoch, datetime.now(UTC), detail=why)
             self._told.add(replace(down, model=self.guard.model_label, engine=self.guard.engine_label))
         self._become("down", why)
@@ -334,6 +334,7 @@ class LiveStream:
     def _close_down(self) -> None:
         if not self.over:
             self._become("ended", _CLOSED)
+        self.meter.rest()
         for reader in self.readers:
             reader.end()
         for callback in tuple(self._over):
@@ -351,7 +352,9 @@ class LiveStream:
                 self._crashed = False
             elif isinstance(item, Down):
                 self.interruptions += item.attempt == 1 and self._state == "up"
-                self._become("down" if item.attempt == 1 or self._state != "starting" else "starting", str(item.error))
+                # After a crash it has been told already.
+                item = replace(item, attempt=item.attempt + (self._state == "down"))  # noqa: PLW2901 - the same item
+                self._become("down", str(item.error))
             else:
                 self._received += 1
                 self._frame(item)
@@ -364,8 +367,8 @@ class LiveStream:
 
     def _frame(self, frame: Frame) -> None:
         self._size = (frame.image.width, frame.image.height)
-        for feed in self._feeds.values():
-            feed.frame(frame)
+        for part in (*self._feeds.values(), *([self.restream] if self.restream else ())):
+            part.frame(frame)
 
     async def _report(self, report: FrameReport) -> None:
         latency = time.monotonic() - report.frame.arrived

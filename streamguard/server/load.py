@@ -46,6 +46,7 @@ class LoadState:
     """How loaded the machine is.
 
     Attributes:
+        streams: that are not over.
         overloaded: whether streams are judged less often than asked for, because there is not the time.
         reduced: how many.
         asked, judged: frames per second, of all streams.
@@ -54,6 +55,7 @@ class LoadState:
         usage: what it was made of.
     """
 
+    streams: int
     overloaded: bool
     reduced: int
     asked: float
@@ -108,6 +110,7 @@ class LoadMeter:
         reduced = sum(each.reduced for each in samplings)
         usage = self._usage(samplings)
         return LoadState(
+            streams=len(streams),
             overloaded=reduced > 0,
             reduced=reduced,
             asked=sum(each.asked for each in samplings),
@@ -166,7 +169,7 @@ class LoadMeter:
         if self._changed < _LASTING:
             return
         self._told = state.overloaded
-        figures = {"asked": round(state.asked, 1), "judged": round(state.judged, 1), "streams": len(self._streams())}
+        figures = {"asked": round(state.asked, 1), "judged": round(state.judged, 1), "streams": state.streams}
         if state.overloaded:
             log.warning("overloaded: streams are judged less often than asked for", reduced=state.reduced, **figures)
         else:

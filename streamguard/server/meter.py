@@ -61,6 +61,10 @@ class StreamMeter:
         while len(self._marks) > 2 and self._marks[1][0] <= now - WINDOW:
             self._marks.popleft()
 
+    def rest(self) -> None:
+        """Nothing comes any more: all rates are 0."""
+        self._marks = deque([self._marks[-1]])
+
     def judged(self, latency: float) -> None:
         """Count one verdict, `latency` seconds after its frame arrived."""
         if self._first is None:

@@ -27,6 +27,9 @@ class ReloadDocument(Document):
     streams_added: list[str]
     streams_changed: list[str]
     streams_removed: list[str]
+    streams_restored: list[str] = Field(
+        description="Begun anew: their entry is the same, but they had been removed, had failed or ended."
+    )
     rules_added: list[str]
     rules_changed: list[str]
     rules_removed: list[str]
@@ -95,13 +98,13 @@ class Reloader:
         found = diff(self._config, await asyncio.to_thread(reread))
         live, later = _split(found, self._config)
         after = apply(live, self._config)
-        if live:
-            await self._configured.change(live, self._config, after)
+        restored = await self._configured.change(live, self._config, after)
         self._config = after
         return ReloadDocument(
             streams_added=[stream.name for stream in live.streams.added],
             streams_changed=[stream.name for stream in live.streams.changed],
             streams_removed=list(live.streams.removed),
+            streams_restored=restored,
             rules_added=[rule.name for rule in live.rules.added],
             rules_changed=[rule.name for rule in live.rules.changed],
             rules_removed=list(live.rules.removed),

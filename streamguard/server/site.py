@@ -28,19 +28,11 @@ class Site:
 
     def operations(self) -> list[Operation]:
         """Health and metrics."""
-        health = (Answer(200, "Yes.", HealthDocument),)
+        health = (Answer(200, "Yes.", HealthDocument), Answer(503, "No.", HealthDocument))
         text = "text/plain"
         return [
             Operation("GET", "/health/live", "live", "Whether the process works.", "nothing", self.live, health),
-            Operation(
-                "GET",
-                "/health/ready",
-                "ready",
-                "Whether work is taken.",
-                "nothing",
-                self.ready,
-                (*health, Answer(503, "No.", HealthDocument)),
-            ),
+            Operation("GET", "/health/ready", "ready", "Whether work is taken.", "nothing", self.ready, health),
             Operation(
                 "GET", "/metrics", "metrics", "Prometheus metrics.", "view", self.metrics, (Answer(200, "All.", text),)
             ),
@@ -48,6 +40,8 @@ class Site:
 
     async def live(self, call: Call[None, None]) -> web.Response:
         """GET /health/live."""
+        if self._hub.stuck:
+            return json_answer(HealthDocument(status="stuck", engine="failed"), 503)
         return json_answer(HealthDocument(status="ok"))
 
     async def ready(self, call: Call[None, None]) -> web.Response:
@@ -62,7 +56,7 @@ class Site:
             return json_answer(HealthDocument(status="no-engine", engine="failed"), 503)
         load = self._hub.load.state()
         told = LoadDocument(
-            streams=len(self._hub.streams()),
+            streams=load.streams,
             reduced=load.reduced,
             asked=round(load.asked, 2),
             judged=round(load.judged, 2),

@@ -91,6 +91,21 @@ async def test_a_source_that_is_not_there_can_be_corrected(
         await until(lambda: viewer.frames)
 
 
+@pytest.mark.parametrize("nothing", [{}, {"source": None, "transport": None, "loop": None}])
+async def test_a_change_without_any_changes_nothing(
+    server: Server, http: aiohttp.ClientSession, real: Path, nothing: dict[str, None]
+) -> None:
+    await http.post("/api/v1/streams", json={"source": str(real), "name": "door"})
+    stream = server.hub.find("door")
+    await until(lambda: stream.counts.judged)
+    answer = await http.patch(STREAM, json=nothing)
+    document = await answer.json()
+    assert (answer.status, document["state"], document["totals"]["received"] > 0) == (200, "up", True)
+    before = stream.counts.judged
+    await until(lambda: stream.counts.judged > before)
+    assert server.events.counts[EventKind.STREAM_UP] == 1
+
+
 async def test_changes_and_the_end_at_the_same_time(
     server: Server, http: aiohttp.ClientSession, real: Path, fake: Path
 ) -> None:

@@ -158,6 +158,36 @@ async def test_a_name_that_somebody_else_has_taken_is_left_to_him(detector: Path
         assert server.hub.find("a").kind == "pulled"
 
 
+async def test_what_was_lost_comes_back(detector: Path, real: Path, tmp_path: Path) -> None:
+    rule = {"name": "all", "url": "https://hook.invalid/", "secret": SECRET}
+    played, broken, gone, plays = (entry(name, real) for name in ("played", "broken", "gone", "plays"))
+    streams = [{**played, "loop": False}, broken, gone, plays]
+    async with reloadable(detector, tmp_path, streams=streams, rules=[rule]) as (server, http, file):
+        assert server.hub.desk is not None
+        subscriptions, untouched = server.hub.desk.alerts.subscriptions, server.hub.find("plays")
+        await subscriptions.delete(subscription_id("all"))
+        assert (await http.delete("/api/v1/streams/gone")).status == 204
+        missing = {"source": str(tmp_path / "none.mp4")}
+        assert (await http.patch("/api/v1/streams/broken", json=missing)).status == 200
+        await until(lambda: (server.hub.find("broken").state, server.hub.find("played").state) == ("failed", "ended"))
+        assert await reloaded(http) == {"streams_restored": ["played", "broken", "gone"]}
+        back = [server.hub.find(name) for name in ("played", "broken", "gone")]
+        await until(lambda: all(stream.counts.judged for stream in back))
+        assert server.hub.find("plays") is untouched
+        assert await subscriptions.get(subscription_id("all"))
+        # Of one whose rules alone are different, too.
+        await http.delete("/api/v1/streams/gone")
+        file.write(streams=[*streams[:2], {**gone, "rules": ["all"]}, plays])
+        assert (await reloaded(http))["streams_changed"] == ["gone"]
+        await until(lambda: server.hub.find("gone").counts.judged)
+        # A name that somebody else has taken is his.
+        await http.delete("/api/v1/streams/gone")
+        await http.post("/api/v1/streams", json={"source": str(real), "name": "gone"})
+        theirs = server.hub.find("gone")
+        assert "gone" not in (await reloaded(http)).get("streams_restored", [])
+        assert server.hub.find("gone") is theirs
+
+
 async def test_only_an_admin_may(detector: Path, tmp_path: Path) -> None:
     tokens = [*TOKENS, {"token": "0123456789-may-only-look", "scopes": ["view", "publish"]}]
     async with reloadable(detector, tmp_path, tokens=tokens) as (_, http, _file):
