@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 FAKE_FOUND = 10
 ENGINE_WAIT = 600.0
 """Seconds that a file waits for an engine that failed and is being loaded again."""
+ENGINE_ANSWER = 60.0
+"""Seconds that it waits for an answer: longer than a live picture does."""
 MOST_ROWS, MOST_SPANS = 20, 4
 STYLES = {Verdict.FAKE: "bold dark_orange3", Verdict.REAL: "dodger_blue2", Verdict.UNKNOWN: "grey58"}
 
@@ -71,6 +73,7 @@ async def _scan(
     verify_tls: bool,
 ) -> int:
     from streamguard.cli.reports import scan_document
+    from streamguard.inference import Recovery
     from streamguard.media import SourceOptions
     from streamguard.pipeline.guard import Guard, WatchOptions
 
@@ -78,7 +81,8 @@ async def _scan(
     faults: list[StreamguardError] = []
     complete = False
     options = WatchOptions(source=SourceOptions(verify_tls=verify_tls))
-    guard = await asyncio.to_thread(Guard.open, model, engine, patience=ENGINE_WAIT)
+    recovery = Recovery(answer=ENGINE_ANSWER)
+    guard = await asyncio.to_thread(Guard.open, model, engine, patience=ENGINE_WAIT, recovery=recovery)
     async with guard:
         try:
             columns = (

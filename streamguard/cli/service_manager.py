@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 
 
@@ -37,14 +37,15 @@ class ServiceManager:
             out.sendto("\n".join(words).encode(), self._address)
 
     @asynccontextmanager
-    async def running(self, status: str) -> AsyncGenerator[None, None]:
-        """Up for as long as the context lasts, and alive for as long as the event loop turns.
+    async def running(self, status: str, alive: Callable[[], bool] = lambda: True) -> AsyncGenerator[None, None]:
+        """Up for as long as the context lasts, and alive for as long as the event loop turns and `alive` says so.
 
         Args:
             status: one line for people.
+            alive: asked twice in `watchdog_seconds`.
         """
         self.tell("READY=1", f"STATUS={status}")
-        living = asyncio.create_task(self._live(), name="watchdog") if self.watchdog_seconds else None
+        living = asyncio.create_task(self._live(alive), name="watchdog") if self.watchdog_seconds else None
         try:
             yield
         finally:
@@ -63,7 +64,8 @@ class ServiceManager:
         finally:
             self.tell("READY=1")
 
-    async def _live(self) -> None:
+    async def _live(self, alive: Callable[[], bool]) -> None:
         while True:
-            self.tell("WATCHDOG=1")
+            if alive():
+                self.tell("WATCHDOG=1")
             await asyncio.sleep(self.watchdog_seconds / 2)

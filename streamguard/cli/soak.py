@@ -14,7 +14,7 @@ import typer
 from rich.box import SIMPLE
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
 
 from streamguard.cli.runner import check_writable, console, notes, run
 from streamguard.files import write_text
@@ -39,7 +39,8 @@ def soak(
         list[str] | None,
         typer.Option(
             help="server-killed, network-cut, connection-reset, half-frames, resolution-change, engine-raises, "
-            "engine-dead, disk-full, webhook-dead; may be repeated. Default: all that the streams allow for."
+            "engine-dead, engine-hang, disk-full, webhook-dead; may be repeated. Default: all that the streams "
+            "allow for."
         ),
     ] = None,
     json_out: Annotated[Path | None, typer.Option("--json", metavar="OUT", help="Write the report as JSON.")] = None,
@@ -59,9 +60,10 @@ def soak(
 ) -> None:
     """Run a server on many streams, break things one after the other, and say what was lost.
 
-    Sources are killed, the network is cut, pictures come halved or in another size, the engine raises, the disk is
-    full, the webhook dies. The exit code is 1 where a stream was not back within 15 s, a stale frame was judged, an
-    alert was lost, memory grew by 5 % or descriptors grew. Ctrl-C ends it with the report of what there was.
+    Sources are killed, the network is cut, pictures come halved or in another size, the engine raises or hangs, the
+    disk is full, the webhook dies. The exit code is 1 where a stream was not back within 15 s, a stale frame was
+    judged, an alert was lost, memory grew by 5 % or descriptors grew. Ctrl-C ends it with the report of what there
+    was; what was not yet late then counts neither way.
     """
     from streamguard.soak.faults import chosen
     from streamguard.soak.stage import Plan
@@ -107,7 +109,11 @@ def _shown(bar: Bar, seconds: float) -> Callable[[Progress], None]:
 
     def show(progress: Progress) -> None:
         broken = f": {progress.fault}" if progress.fault else ""
-        bar.update(task, completed=progress.seconds, description=f"{progress.phase}, {progress.faults} faults{broken}")
+        bar.update(
+            task,
+            completed=progress.seconds,
+            description=f"{progress.phase}, {_counted(progress.faults, 'fault')}{broken}",
+        )
 
     return show
 
@@ -115,7 +121,7 @@ def _shown(bar: Bar, seconds: float) -> Callable[[Progress], None]:
 def _print(report: SoakReport) -> None:
     console.print(_faults(report))
     console.print(_lost(report))
-    verdicts = Table("bar", "found", "", title="Bars", title_justify="left", box=SIMPLE)
+    verdicts = Table(*_folded("bar", "found", ""), title="Bars", title_justify="left", box=SIMPLE)
     for bar in report.bars:
         verdicts.add_row(bar.what, bar.value, "[green]met[/]" if bar.met else "[bold red]MISSED[/]")
     console.print(verdicts)
@@ -123,14 +129,22 @@ def _print(report: SoakReport) -> None:
         console.print("Interrupted: this is what there was.")
 
 
+def _folded(*names: str) -> list[Column]:
+    """Columns that hold all of their text, however narrow the terminal."""
+    return [Column(name, overflow="fold") for name in names]
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def _faults(report: SoakReport) -> Table:
     table = Table(
-        title=f"{report.streams} streams, {report.seconds:g} s, {len(report.faults)} faults",
+        *_folded("fault", "times", "seconds each", "streams hit", "back after: median", "worst", "not back"),
+        title=f"{_counted(report.streams, 'stream')}, {report.seconds:g} s, {_counted(len(report.faults), 'fault')}",
         title_justify="left",
         box=SIMPLE,
     )
-    for column in ("fault", "times", "seconds each", "streams hit", "back after: median", "worst", "not back"):
-        table.add_column(column)
     kinds = defaultdict(list)
     for fault in report.faults:
         kinds[fault.name].append(fault)
@@ -138,6 +152,7 @@ def _faults(report: SoakReport) -> Table:
         backs = [back for fault in faults for back in fault.back.values()]
         known = [back for back in backs if back is not None]
         lasted = [fault.lasted for fault in faults]
+        cut = sum(len(fault.cut_short) for fault in faults)
         table.add_row(
             name,
             str(len(faults)),
@@ -145,14 +160,14 @@ def _faults(report: SoakReport) -> Table:
             str(len(backs)) if backs else "none",
             f"{median(known):.1f} s" if known else "-",
             f"{max(known):.1f} s" if known else "-",
-            str(len(backs) - len(known)) if backs else "-",
+            f"{len(backs) - len(known) - cut}{f' ({cut} cut short)' if cut else ''}" if backs else "-",
         )
     return table
 
 
 def _lost(report: SoakReport) -> Table:
     frames, verdicts, alerts, process = report.frames, report.verdicts, report.alerts, report.process
-    table = Table("what", "figures", title="What was lost", title_justify="left", box=SIMPLE)
+    table = Table(*_folded("what", "figures"), title="What was lost", title_justify="left", box=SIMPLE)
     on_air = f"{frames.on_air} on air, " if frames.on_air is not None else ""
     counted = f"{on_air}{frames.received} received, {frames.judged} analysed, {frames.dropped} dropped"
     table.add_row("frames", counted)

@@ -23,7 +23,7 @@ def engine_metrics(guards: Iterable[Guard]) -> Iterator[Metric]:
         "streamguard_engine_state", "1 for the present state of the engine.", labels=["model", "engine", "state"]
     )
     failures = CounterMetricFamily(
-        "streamguard_engine_failures", "Batches in which an engine raised.", labels=["model", "engine"]
+        "streamguard_engine_failures", "Batches in which an engine failed.", labels=["model", "engine"]
     )
     loads = CounterMetricFamily(
         "streamguard_engine_loads", "Engines loaded after a failure, by result.", labels=["model", "engine", "result"]

@@ -37,20 +37,26 @@ class AlertBook:
         if event.kind is not EventKind.FAKE_UPDATED:
             self._expected.add(event.id)
 
-    async def settled(self, patience: float) -> AlertsDocument:
-        """Wait until everything has come, or for so many seconds; then say what did not."""
+    async def settled(self, patience: float, *, cut_short: bool = False) -> AlertsDocument:
+        """Wait until everything has come, or for so many seconds; then say what did not.
+
+        What is still to be sent then is lost, unless the run was `cut_short`.
+        """
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience):
                 while await self._missing():  # noqa: ASYNC110 - nobody tells what the database holds
                     await asyncio.sleep(_LOOK)
         rows = await self._rows()
         received = {row.event for row in rows if self._came(row)}
+        waiting = {row.event for row in rows if cut_short and row.status is DeliveryStatus.PENDING} - received
+        settled = received | waiting
         return AlertsDocument(
             events=len(self._expected),
             sent=len(rows),
             received=sum(self._came(row) for row in rows),
             repeated=self._receiver.repeated,
-            lost=len(self._expected - received) + len({row.event for row in rows} - self._expected - received),
+            lost=len(self._expected - settled) + len({row.event for row in rows} - self._expected - settled),
+            waiting=len(waiting),
             without_evidence=await self._without_evidence(),
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 
 from streamguard.inference import Candidate, Engine
@@ -12,10 +13,13 @@ class Breaker:
     """Breaks engines that were wrapped by it."""
 
     def __init__(self) -> None:
-        self._made = self._broken = 0
+        self._made = self._broken = self._hung = 0
         self._dead = ""
+        self._released = threading.Event()
         self.raised = 0
         """Batches that failed on purpose."""
+        self.hung = 0
+        """Batches that were held on purpose."""
 
     def wrap(self, engine: Engine) -> BreakableEngine:
         """The engine, made breakable."""
@@ -38,6 +42,16 @@ class Breaker:
         """The engines made until now raise; those loaded from now on do not."""
         self._broken = self._made
 
+    def hang_present(self) -> None:
+        """The engines made until now do not return until `release`; those loaded from now on do."""
+        self._released.clear()
+        self._hung = self._made
+
+    def release(self) -> None:
+        """What hangs goes on."""
+        self._hung = 0
+        self._released.set()
+
     def kill(self, name: str) -> None:
         """Every engine of that name raises, however often it is loaded; until `revive`."""
         self._dead = name
@@ -45,6 +59,12 @@ class Breaker:
     def revive(self) -> None:
         """Engines loaded from now on work."""
         self._dead = ""
+
+    def hold(self, number: int) -> None:
+        """Block for as long as that engine has to hang."""
+        if number <= self._hung:
+            self.hung += 1
+            self._released.wait()
 
     def fails(self, name: str, number: int) -> bool:
         """Whether an engine has to fail now."""
@@ -55,7 +75,7 @@ class Breaker:
 
 
 class BreakableEngine:
-    """An engine that raises when it is told to.
+    """An engine that raises or hangs when it is told to.
 
     Args:
         engine: judges.
@@ -87,7 +107,8 @@ class BreakableEngine:
         return self._engine.describe()
 
     def infer(self, crops: UInt8Array) -> UInt8Array:
-        """Judge, or raise RuntimeError as a library does."""
+        """Judge, or raise RuntimeError as a library does, or hang as a driver does."""
+        self._breaker.hold(self._number)
         if self._breaker.fails(self.name, self._number):
             raise RuntimeError("broken on purpose")
         return self._engine.infer(crops)

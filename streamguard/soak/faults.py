@@ -116,6 +116,14 @@ async def _revive_engine(scene: Scene, source: Source, seconds: float) -> None:
     scene.breaker.revive()
 
 
+async def _hang_engine(scene: Scene, source: Source, seconds: float) -> None:
+    scene.breaker.hang_present()
+
+
+async def _release_engine(scene: Scene, source: Source, seconds: float) -> None:
+    scene.breaker.release()
+
+
 async def _fill_disk(scene: Scene, source: Source, seconds: float) -> None:
     def full(path: Path, data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
@@ -147,6 +155,8 @@ FAULTS = (
         "engine-raises", "the engine raises until it is loaded again", _break_engine, _nothing, hits="all", share=(0, 0)
     ),
     Fault("engine-dead", "the engine raises however often it is loaded", _kill_engine, _revive_engine, hits="all"),
+    # Longer than an engine has to answer: by then it has been given up.
+    Fault("engine-hang", "the engine does not answer", _hang_engine, _release_engine, hits="all", share=(0.6, 0.9)),
     Fault("disk-full", "no evidence can be written", _fill_disk, _empty_disk, hits="none"),
     Fault("webhook-dead", "the webhook breaks off every connection", _die, _live, hits="none", share=(0.1, 0.2)),
 )

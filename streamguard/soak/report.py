@@ -22,12 +22,16 @@ class Document(BaseModel):
 
 
 class FaultDocument(Document):
-    """One fault: seconds after the start, how long it lasted, and until each stream was judged again."""
+    """One fault: seconds after the start, how long it lasted, and until each stream was judged again.
+
+    Streams in `cut_short` were not yet back when the run was ended, and not yet late.
+    """
 
     name: str
     at: float
     lasted: float
     back: dict[str, float | None]
+    cut_short: list[str] = []
 
 
 class FramesDocument(Document):
@@ -67,6 +71,7 @@ class AlertsDocument(Document):
         received: of those, came to the receiver.
         repeated: came more than once, under the same id.
         lost: events without a message, and messages that did not come.
+        waiting: events whose messages were still to be sent when the run was cut short; neither lost nor received.
         without_evidence: opened alerts that went out without.
     """
 
@@ -75,6 +80,7 @@ class AlertsDocument(Document):
     received: int
     repeated: int
     lost: int
+    waiting: int = 0
     without_evidence: int
 
 
@@ -126,14 +132,17 @@ class SoakReport(Document):
         return all(bar.met for bar in self.bars)
 
 
-def fault_documents(faults: Iterable[FaultRecord]) -> list[FaultDocument]:
-    """The faults that were mended; times rounded."""
+def fault_documents(faults: Iterable[FaultRecord], ended: float) -> list[FaultDocument]:
+    """The faults that were mended by `ended` (monotonic seconds); times rounded."""
     return [
         FaultDocument(
             name=fault.name,
             at=round(fault.at, 2),
             lasted=round(fault.lasted or 0.0, 2),
             back={name: None if back is None else round(back, 2) for name, back in fault.back.items()},
+            cut_short=[
+                name for name, back in fault.back.items() if back is None and ended - fault.mended <= BACK_WITHIN
+            ],
         )
         for fault in faults
         if fault.mended is not None
@@ -178,18 +187,25 @@ def bars(
     faults: Sequence[FaultDocument], verdicts: VerdictsDocument, alerts: AlertsDocument, process: ProcessDocument
 ) -> list[BarDocument]:
     """What must hold, and whether it does."""
-    backs = [back for fault in faults for back in fault.back.values()]
+    backs = [back for fault in faults for name, back in fault.back.items() if name not in fault.cut_short]
     known = [back for back in backs if back is not None]
     missed = sum(1 for back in backs if back is None or back > BACK_WITHIN)
-    worst = f"worst {max(known):.1f} s, median {median(known):.1f} s" if known else "no fault"
+    cut = sum(len(fault.cut_short) for fault in faults)
+    worst = f"worst {max(known):.1f} s, median {median(known):.1f} s" if known else "none back" if backs else "no fault"
+    cut_short = f"; {cut} cut short by the end" if cut else ""
+    waiting = f"; {alerts.waiting} still to be sent at the end" if alerts.waiting else ""
     found = [
         BarDocument(
             what=f"every stream is back within {BACK_WITHIN:g} s of its source",
-            value=f"{worst}, {missed} of {len(backs)} not",
+            value=f"{worst}, {missed} of {len(backs)} not{cut_short}",
             met=missed == 0,
         ),
         BarDocument(what="no verdict from stale frames", value=str(verdicts.stale), met=verdicts.stale == 0),
-        BarDocument(what="all alerts delivered", value=f"{alerts.lost} of {alerts.events} lost", met=alerts.lost == 0),
+        BarDocument(
+            what="all alerts delivered",
+            value=f"{alerts.lost} of {alerts.events} lost{waiting}",
+            met=alerts.lost == 0,
+        ),
     ]
     if process.memory_growth is not None and process.descriptors is not None:
         first, last = process.descriptors

@@ -30,6 +30,8 @@ _SERIES = 180
 """Moments whose memory is told."""
 _START = 120.0
 """Seconds within which every stream must have been judged for the first time."""
+_LAST = 5.0
+"""Seconds that the last messages have where the run is cut short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,17 +207,19 @@ class _Soak:
                     await asyncio.sleep(_TICK)
 
     async def _report(self, *, interrupted: bool) -> reports.SoakReport:
-        plan, seconds = self._plan, self._passed
+        plan, seconds, ended = self._plan, self._passed, time.monotonic()
         received, judged, dropped = (now - then for now, then in zip(self._counts(), self._before, strict=True))
         process = reports.process_document(self._growth.figures(), self._series)
         self._tell(Progress("waiting for the last messages", seconds, "", len(self._faults)))
         for source in self._sources:
             await self._server.hub.close(source.name)
-        alerts = await self._alerts.settled(0.0 if interrupted else plan.settle)
+        alerts = await self._alerts.settled(
+            min(plan.settle, _LAST) if interrupted else plan.settle, cut_short=interrupted
+        )
         generated = all(isinstance(source, GeneratedSource) for source in self._sources)
         records = list(self._ledger.streams.values())
         verdicts = reports.verdict_document(records, seconds, numbered=generated)
-        faults = reports.fault_documents(self._faults)
+        faults = reports.fault_documents(self._faults, ended)
         health = self._guard.engine_health
         return reports.SoakReport(
             seconds=round(seconds, 1),

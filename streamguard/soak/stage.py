@@ -24,6 +24,8 @@ _STALL = 5.0
 _SMALLER = 0.75
 """The second size, in parts of the first."""
 _RETRY_BEST = 60.0
+_ANSWER = 2.0
+"""Seconds that an engine has to answer at the least, however quickly faults follow each other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,10 @@ def breakable_guard(plan: Plan, breaker: Breaker) -> Guard:
     cache = EngineCache(plan.cache) if plan.cache else None
     selected = select(model, plan.engine, cache=cache)
     ladder = breaker.wrap_all(candidates(model, selected.engine.name, cache=cache))
-    recovery = Recovery(stable=min(Recovery().stable, plan.every / 2), retry_best=_RETRY_BEST)
+    usual, half = Recovery(), plan.every / 2
+    recovery = Recovery(
+        stable=min(usual.stable, half), answer=min(usual.answer, max(_ANSWER, half)), retry_best=_RETRY_BEST
+    )
     first = breaker.wrap(selected.engine)
     return Guard(model, LastingEngine(first, selected.manifest.label, ladder, recovery=recovery), threads=plan.threads)
 

@@ -49,6 +49,23 @@ async def test_up_alive_and_ending(tmp_path: Path, abstract: bool) -> None:
         assert left == {"STOPPING": "1"}
 
 
+async def test_what_is_not_alive_says_nothing(tmp_path: Path) -> None:
+    told = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "20000"}
+    answers, asked = [True, False, False, True], asyncio.Event()
+
+    def alive() -> bool:
+        if not answers:
+            asked.set()
+            return False
+        return answers.pop(0)
+
+    with listening(told["NOTIFY_SOCKET"]) as end:
+        async with ServiceManager(told).running("", alive), asyncio.timeout(LIMIT):
+            await asked.wait()
+        messages = [heard(end) for _ in range(4)]
+    assert messages == [{"READY": "1", "STATUS": ""}, {"WATCHDOG": "1"}, {"WATCHDOG": "1"}, {"STOPPING": "1"}]
+
+
 async def test_where_nobody_listens(tmp_path: Path) -> None:
     for address in ("", "nonsense", str(tmp_path / "gone")):
         manager = ServiceManager({"NOTIFY_SOCKET": address})

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
@@ -121,8 +122,10 @@ async def test_many_sessions_opened_and_dropped_leave_nothing(serve_with: ServeW
 class Program:
     """`streamguard serve` as a process of its own."""
 
-    def __init__(self, detector: Path, *arguments: str, **more: str) -> None:
-        line = [sys.executable, "-m", "streamguard", "serve", "--port", "0", "--model", str(detector)]
+    def __init__(
+        self, detector: Path, *arguments: str, start: Sequence[str] = ("-m", "streamguard"), **more: str
+    ) -> None:
+        line = [sys.executable, *start, "serve", "--port", "0", "--model", str(detector)]
         self.process = subprocess.Popen(
             [*line, "--engine", "torch", *arguments],
             stdout=subprocess.PIPE,
@@ -137,10 +140,14 @@ class Program:
 
     def url(self) -> str:
         """Where it listens, once it does."""
+        return self.says(r"open (http\S+)")
+
+    def says(self, pattern: str) -> str:
+        """Wait until it says that; its first group."""
         assert self.process.stderr is not None
         for line in self.process.stderr:
             self.lines.append(line)
-            if match := re.search(r"open (http\S+)", line):
+            if match := re.search(pattern, line):
                 return match[1]
         pytest.fail("".join(self.lines))
 

@@ -31,16 +31,19 @@ from tests.server.peers import until
 from tests.support.portraits import portrait_pictures
 from tests.support.settings import config_of
 
+QUICK = Recovery(pause=0.05, stable=1000.0)
+
 
 @asynccontextmanager
-async def breakable(detector: Path, **settings: Any) -> AsyncIterator[tuple[Server, aiohttp.ClientSession, Breaker]]:
+async def breakable(
+    detector: Path, recovery: Recovery = QUICK, **settings: Any
+) -> AsyncIterator[tuple[Server, aiohttp.ClientSession, Breaker]]:
     """A server whose engine can be broken."""
     model, breaker = load(str(detector)), Breaker()
     selected = select(model, "torch")
     ladder = breaker.wrap_all(candidates(model, "torch"))
-    lasting = LastingEngine(
-        breaker.wrap(selected.engine), selected.manifest.label, ladder, recovery=Recovery(pause=0.05, stable=1000.0)
-    )
+    first = breaker.wrap(selected.engine)
+    lasting = LastingEngine(first, selected.manifest.label, ladder, recovery=recovery)
     async with (
         Guard(model, lasting) as guard,
         serving(config_of(port=0, **settings), guard) as server,
@@ -65,7 +68,8 @@ async def test_an_engine_that_raises_is_loaded_again(detector: Path, real: Path)
         await until(lambda: all(judged(stream) for stream in both))
         label = server.hub.guard.engine_label
         seen: list[Reason | None] = []
-        both[0].listeners.append(lambda report: seen.extend(face.reason for face in report.faces))
+        for stream in both:
+            stream.listeners.append(lambda report: seen.extend(face.reason for face in report.faces))
         breaker.break_present()
         await until(lambda: server.hub.guard.engine_health.loads.get(("torch", True)) == 1)
         await until(lambda: all(judged(stream) for stream in both))

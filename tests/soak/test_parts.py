@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from streamguard.cli import soak as shown
 from streamguard.errors import ConfigError
 from streamguard.media import SourceOptions, SourceSupervisor, Up, open_source
 from streamguard.pipeline.stream import FrameReport
@@ -22,7 +25,17 @@ from streamguard.soak.ledger import OLD, FaultRecord, Ledger
 from streamguard.soak.mark import marked, number_of
 from streamguard.soak.measure import Growth, Held, held
 from streamguard.soak.proxy import Proxy
-from streamguard.soak.report import AlertsDocument, FaultDocument, VerdictsDocument, bars, process_document
+from streamguard.soak.report import (
+    AlertsDocument,
+    EngineDocument,
+    FaultDocument,
+    FramesDocument,
+    SoakReport,
+    VerdictsDocument,
+    bars,
+    fault_documents,
+    process_document,
+)
 from streamguard.soak.sources import GeneratedSource, GivenSource
 from streamguard.types import Face, FaceVerdict, Frame, Picture, Reason, Verdict
 from streamguard.verdict import StreamState
@@ -248,6 +261,50 @@ def test_the_bars() -> None:
     assert met(memory=1050).index(False) == 3
     assert met(memory=1049, descriptors=4) == [True] * 5
     assert met(descriptors=6).index(False) == 4
+
+
+def test_an_outage_that_was_not_yet_late_at_the_end_counts_neither_way() -> None:
+    late, young = FaultRecord("cut", 1.0, ("a",)), FaultRecord("cut", 30.0, ("b", "c"))
+    late.mended, late.back = 5.0, {"a": None}
+    young.mended, young.back = 31.0, {"b": 2.0, "c": None}
+    documents = fault_documents([late, young, FaultRecord("open", 39.0, ("a",))], 40.0)
+    assert [document.cut_short for document in documents] == [[], ["c"]]
+    verdicts = VerdictsDocument(judged=1, unknown=0, stale=0, unreadable=0, oldest=None, silent=0)
+    alerts = AlertsDocument(events=3, sent=3, received=2, repeated=0, lost=0, waiting=1, without_evidence=0)
+    back, _, told = bars(documents[1:], verdicts, alerts, process_document(None))
+    assert (back.met, back.value) == (True, "worst 2.0 s, median 2.0 s, 0 of 1 not; 1 cut short by the end")
+    assert (told.met, told.value) == (True, "0 of 3 lost; 1 still to be sent at the end")
+    assert not bars(documents, verdicts, alerts, process_document(None))[0].met
+
+
+def test_the_tables_lose_nothing_in_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = io.StringIO()
+    monkeypatch.setattr(shown, "console", Console(file=told, width=80))
+    fault = FaultDocument(
+        name="engine-raises-for-good", at=1, lasted=123.4, back={"a": 12.3, "b": None}, cut_short=["b"]
+    )
+    verdicts = VerdictsDocument(judged=1, unknown=0, stale=0, unreadable=0, oldest=None, silent=0)
+    alerts = AlertsDocument(events=0, sent=0, received=0, repeated=0, lost=0, without_evidence=0)
+    process = process_document(None)
+    shown._print(
+        SoakReport(
+            seconds=200.0,
+            streams=1,
+            model="m",
+            interrupted=True,
+            frames=FramesDocument(on_air=None, received=1, judged=1, dropped=0),
+            verdicts=verdicts,
+            alerts=alerts,
+            process=process,
+            engine=EngineDocument(judging="torch", failures={}, loads={}),
+            faults=[fault],
+            bars=bars([fault], verdicts, alerts, process),
+        )
+    )
+    text = told.getvalue()
+    assert "…" not in text
+    assert "1 stream, 200 s, 1 fault" in text
+    assert "MISSED" not in text
 
 
 def test_faults_by_name() -> None:

@@ -98,6 +98,17 @@ async def test_faults_of_disk_webhook_size_and_engines(plan: Plan, tmp_path: Pat
     assert report.engine.failures["torch"] >= 1
 
 
+async def test_an_engine_that_hangs(plan: Plan, tmp_path: Path) -> None:
+    report, _ = await soaked(with_faults(plan, "engine-hang", seconds=18.0, every=6.0), tmp_path / "soak")
+    assert [fault.name for fault in report.faults] == ["engine-hang", "engine-hang"]
+    assert all(len(fault.back) == 2 and None not in fault.back.values() for fault in report.faults)
+    # It was given up and loaded again while it still hung, and what it said later was nobody's verdict.
+    assert report.engine.failures["torch"] >= 2
+    assert report.engine.loads["torch loaded"] >= 1
+    assert report.verdicts.unknown >= 1
+    assert (report.verdicts.stale, report.alerts.lost) == (0, 0)
+
+
 async def test_cancelling_brings_the_report_so_far(plan: Plan, tmp_path: Path) -> None:
     told: list[Progress] = []
     task = asyncio.create_task(soak(with_faults(plan, "half-frames"), tmp_path, told.append))
@@ -107,6 +118,7 @@ async def test_cancelling_brings_the_report_so_far(plan: Plan, tmp_path: Path) -
     assert report.interrupted
     assert len(report.faults) == 1
     assert report.seconds < 24
+    assert report.good, report.bars
 
 
 async def test_a_stream_that_never_comes_is_told(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
