@@ -5,9 +5,13 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
 
 import streamguard
 from streamguard.cli import app
@@ -74,6 +78,20 @@ def test_the_shape_of_a_module(path: Path) -> None:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__" and path.parent != PACKAGE:
             names = ast.literal_eval(node.value)
             assert names == sorted(names, key=lambda name: (not name.isupper(), name)), "__all__ is not sorted"
+
+
+def commands(above: Any, typed: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """What is typed for a command and all below it, groups too."""
+    yield typed
+    for word, command in getattr(above, "commands", {}).items():
+        yield from commands(command, (*typed, word))
+
+
+@pytest.mark.parametrize("command", [*commands(typer.main.get_command(app))], ids=" ".join)
+def test_a_help_is_for_people(command: tuple[str, ...]) -> None:
+    said = CliRunner().invoke(app, [*command, "--help"]).output
+    assert "Usage:" in said
+    assert not [word for word in ("Raises:", "Args:", "Returns:", "Attributes:", "Error:") if word in said], said
 
 
 def test_every_command_has_a_help_line() -> None:

@@ -24,6 +24,7 @@ BUSY_SECONDS = 5.0
 """How long a writer waits for another process's transaction."""
 _MIGRATION_LOCK = 0x5374_7267
 _BEGIN = "streamguard_begin"
+_REMEDY = "give sqlite:///path or postgresql://user:password@host/name"
 
 
 class Database:
@@ -110,32 +111,41 @@ class Database:
             raise OutboxError(self._shown, cause, remedy) from error
 
 
-def _engine(url: str, busy: float) -> tuple[AsyncEngine, str]:
-    shown = redact(url)
-    remedy = "give sqlite:///path or postgresql://user:password@host/name"
+def read_url(url: str) -> sa.URL:
+    """The URL of a database that alerts can be kept in; nothing is opened.
+
+    Raises:
+        ConfigError: it is none, of another kind, or keeps nothing.
+    """
     try:
         parsed = make_url(url)
-    except ArgumentError:
-        raise ConfigError(shown, "this is no database URL", remedy) from None
-    kind = parsed.get_backend_name()
-    if kind == "sqlite":
-        if parsed.database in {None, "", ":memory:"}:
-            raise ConfigError(shown, "alerts need a database that outlives the process", remedy)
+        kind = parsed.get_backend_name()
+    # A port that is no number is a ValueError.
+    except (ArgumentError, ValueError):
+        raise ConfigError(redact(url), "this is no database URL", _REMEDY) from None
+    if kind == "sqlite" and parsed.database in {None, "", ":memory:"}:
+        raise ConfigError(redact(url), "alerts need a database that outlives the process", _REMEDY)
+    if kind not in {"sqlite", "postgresql", "postgres"}:
+        raise ConfigError(redact(url), f"{kind} is not supported", _REMEDY)
+    return parsed
+
+
+def _engine(url: str, busy: float) -> tuple[AsyncEngine, str]:
+    shown, parsed = redact(url), read_url(url)
+    if parsed.get_backend_name() == "sqlite":
         folder = Path(str(parsed.database)).absolute().parent
         if not folder.is_dir():
             raise ConfigError(shown, "its folder does not exist", f"create {folder} first")
         engine = create_async_engine(parsed.set(drivername="sqlite+aiosqlite"), connect_args={"timeout": busy})
         sa.event.listen(engine.sync_engine, "connect", _prepare_sqlite)
         sa.event.listen(engine.sync_engine, "begin", _begin_sqlite)
-    elif kind in {"postgresql", "postgres"}:
+    else:
         try:
             engine = create_async_engine(
                 parsed.set(drivername="postgresql+asyncpg"), pool_pre_ping=True, pool_size=4, max_overflow=4
             )
         except ModuleNotFoundError:
             raise ConfigError(shown, "the driver asyncpg is missing", 'pip install "streamguard[postgres]"') from None
-    else:
-        raise ConfigError(shown, f"{kind} is not supported", remedy)
     return engine, shown
 
 

@@ -90,7 +90,7 @@ class TargetPolicy:
         if parts.hostname is None or parts.hostname.rstrip(".") != host.lower().rstrip("."):
             raise SubscriptionError(shown, "its host can be read in two ways", remedy)
         if parts.scheme == "http" and not self.allow_http:
-            raise SubscriptionError(shown, "http is not encrypted", "use https, or allow http in the configuration")
+            raise SubscriptionError(shown, "http is not encrypted", "use https, or set alerts.allow_http = true")
         if parts.username is not None or parts.password is not None:
             raise SubscriptionError(shown, "it holds a user name or password", "put a token into the path or query")
         if parts.fragment:
@@ -109,7 +109,9 @@ class TargetPolicy:
         for kind, _, protocol, _, (address, *_) in await lookup(host, port, family):
             if not self.permits(ipaddress.ip_address(str(address).partition("%")[0])):
                 cause = f"it leads to {address}, a private, local or reserved address"
-                raise ForbiddenTarget(host, cause, "give a public receiver, or allow the network in the configuration")
+                raise ForbiddenTarget(
+                    host, cause, "give a public receiver, or name its network in alerts.allow_networks"
+                )
             found.append(
                 ResolveResult(
                     hostname=host,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -131,8 +130,9 @@ def _engines(
 
     from streamguard.errors import EngineError
     from streamguard.inference import EngineOptions, factories, parity_crops, prepare
+    from streamguard.pipeline.processor import processors
 
-    table = Table(title=f"Crops per second, {os.cpu_count()} cores", title_justify="left")
+    table = Table(title=f"Crops per second, {processors():g} core(s)", title_justify="left")
     for column in ("model", "engine", "precision", "crops/s", "beside eager"):
         table.add_column(column, justify="right" if column in {"crops/s", "beside eager"} else "left")
     known = factories()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import os
 import re
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +16,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
+from streamguard.cli.making import Tell, making
 from streamguard.cli.runner import console, notes, run
 
 if TYPE_CHECKING:
@@ -72,13 +73,14 @@ async def _capacity(
             shown = f" at {source.average_rate:g} frames/s" if source.average_rate else ""
             what = f"{source.width}x{source.height}{shown} ({clip.name})"
     guard = await asyncio.to_thread(Guard.open, model, engine)
-    with tempfile.TemporaryDirectory() as folder, Progress(console=notes, transient=True) as bar:
-        task = bar.add_task("measuring", total=None)
+    with tempfile.TemporaryDirectory() as folder:
         async with guard:
             if clip is None:
                 clip = Path(folder) / "faces.mp4"
-                await asyncio.to_thread(write_faces_clip, clip, width, height, rate, faces)
-            found = await survey(guard, clip, seconds, lambda share: bar.update(task, total=1.0, completed=share))
+                await making("making a clip", partial(write_faces_clip, clip, width, height, rate, faces))
+            with Progress(console=notes, transient=True) as bar:
+                task = bar.add_task("measuring", total=None)
+                found = await survey(guard, clip, seconds, lambda share: bar.update(task, total=1.0, completed=share))
     told = document(found, guard, what, judged)
     if as_json:
         console.print_json(json.dumps(told))
@@ -91,6 +93,7 @@ async def _capacity(
 def document(found: Survey, guard: Guard, what: str, judged: float) -> dict[str, Any]:
     """What was found, as JSON values; times in milliseconds."""
     from streamguard.pipeline.capacity import ADMITTED_RATE, most_streams, scarce
+    from streamguard.pipeline.processor import processors
 
     cost, means = found.cost, found.means
 
@@ -107,7 +110,7 @@ def document(found: Survey, guard: Guard, what: str, judged: float) -> dict[str,
         "model": guard.model_label,
         "engine": guard.engine_label,
         "processors": round(means.processors, 3),
-        "processors_of_machine": os.cpu_count(),
+        "processors_usable": round(processors(), 3),
         "cost": {
             "stream_ms_per_second": round(cost.stream * 1e3, 2),
             "frame_ms": round(cost.frame * 1e3, 2),
@@ -140,7 +143,7 @@ def tables(told: dict[str, Any]) -> Iterator[Table]:
     why = Table(title="What was measured", title_justify="left", show_header=False)
     why.add_column()
     why.add_column(justify="right")
-    why.add_row("processors to be had for judging", f"{told['processors']:.2f} of {told['processors_of_machine']}")
+    why.add_row("processors to be had for judging", f"{told['processors']:.2f} of {told['processors_usable']:g}")
     why.add_row("a stream, decoded all the time", f"{cost['stream_ms_per_second']:.1f} ms a second")
     why.add_row("a judged frame, without finding faces", f"{cost['frame_ms']:.1f} ms")
     why.add_row("finding faces, once", f"{cost['detection_ms']:.1f} ms")
@@ -155,7 +158,7 @@ def tables(told: dict[str, Any]) -> Iterator[Table]:
     yield why
 
 
-def write_faces_clip(path: Path, width: int, height: int, rate: float, faces: int) -> None:
+def write_faces_clip(path: Path, width: int, height: int, rate: float, faces: int, tell: Tell | None = None) -> None:
     """A clip of so many portraits side by side, as H.264 in mp4.
 
     Args:
@@ -163,6 +166,7 @@ def write_faces_clip(path: Path, width: int, height: int, rate: float, faces: in
         width, height: even, in pixels.
         rate: frames per second.
         faces: 0 for a grey picture with some noise.
+        tell: called with the share that is written, 0..1, after each picture; what it raises ends it, without a file.
 
     Raises:
         OutputError: it cannot be written.
@@ -172,6 +176,8 @@ def write_faces_clip(path: Path, width: int, height: int, rate: float, faces: in
     with Mp4Writer(path, width, height, rate, crf=22) as writer:
         for index, picture in enumerate(_pictures(width, height, rate, faces)):
             writer.write(picture, index / rate)
+            if tell is not None:
+                tell((index + 1) / (CLIP_SECONDS * rate))
 
 
 def _pictures(width: int, height: int, rate: float, faces: int) -> Iterator[Picture]:

@@ -36,11 +36,7 @@ def compile_(
 ) -> None:
     """Compile detectors for this machine, verify them against the float32 reference, and keep them.
 
-    Raises:
-        UnknownModel, CorruptWeights, UnknownEngine: as named on the command line.
-        DataError: there are too few faces to calibrate on.
-        EngineUnavailable: the named engine, or every compiled one, cannot be used here.
-        ParityError, EngineFailed: the last refusal, after the table, when an engine was refused.
+    Leaves with 6, after the table, when an engine was refused or cannot be used here.
     """
     from streamguard import inference, models
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from dataclasses import asdict
@@ -22,15 +23,26 @@ config = typer.Typer(help="Check and show the configuration of `streamguard serv
 
 @config.command()
 def check(file: File = None) -> None:
-    """Tell everything that is wrong, a line each on stderr; leaves with 7 then, with 0 if all is right."""
-    from streamguard.config import read_config
+    """Tell everything that is wrong, a line each on stderr; leaves with 7 then, with 0 if all is right.
+
+    Looks for detectors, engines, plugins and folders on this machine too, as this user.
+    """
+    from streamguard.config import load_config, missing_folders
 
     try:
-        read = read_config(file)
+        loaded = load_config(file)
+        # The engines' libraries are loaded for what can be read.
+        from streamguard.server.foreseen import foreseen
+
+        if problems := asyncio.run(foreseen(loaded)):
+            raise InvalidConfig.of(problems)
     except InvalidConfig as error:
         for problem in error.problems:
             print(f"streamguard: {problem}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
+    read = loaded.config
+    for stream, folder in missing_folders(read.streams):
+        print(f"streamguard: streams.{stream}.outputs: {folder} is not there yet: down until it is", file=sys.stderr)
     console.print(
         f"{file or 'environment'}: all right; streams {len(read.streams)}, rules {len(read.rules)}",
         highlight=False,

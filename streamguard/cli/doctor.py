@@ -33,11 +33,7 @@ LIBRARIES = (
 
 
 def doctor() -> None:
-    """Show Python, processors, libraries, detectors, engines and cameras; exits with 1 when no face can be judged.
-
-    Raises:
-        ConfigError: an engine plugin cannot be loaded.
-    """
+    """Show Python, processors, libraries, detectors, engines and cameras; exits with 1 when no face can be judged."""
     console = Console()
     console.print(_machine())
     table, loaded = _detectors()

@@ -44,13 +44,7 @@ def search(
     seed: Annotated[int, typer.Option(help="Of the sampler.")] = 1,
     device: Annotated[str, typer.Option(help="`cpu` or `cuda`.")] = "cpu",
 ) -> None:
-    """Search over data, batch size, length, weight decay, schedule, picture loss and network. Resumable.
-
-    Raises:
-        ConfigError: the TOML or an option is wrong, or the extra `train` is not installed.
-        DataError: a pack is missing, the folder holds another study, or every trial failed.
-        OutputError: the folder cannot be written.
-    """
+    """Search over data, batch size, length, weight decay, schedule, picture loss and network. Resumable."""
     from streamguard.errors import ConfigError, DataError
 
     if missing := [name for name in _NEEDED if find_spec(name) is None]:

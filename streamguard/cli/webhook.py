@@ -49,9 +49,6 @@ def listen(
     """Receive webhooks here, verify each signature (Standard Webhooks) and show them as they come.
 
     Messages that do not verify are answered 401. A message that comes again is marked; it bears the same id.
-
-    Raises:
-        ConfigError: the secret is none, or the address cannot be listened at.
     """
     run(lambda: _listen(secret, host, port, answer, count, seconds, jsonl))
 

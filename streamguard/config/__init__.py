@@ -14,7 +14,7 @@ from streamguard.config.sections import (
     TlsSettings,
     TokenSettings,
 )
-from streamguard.config.streams import RuleSettings, SamplingSettings, StreamSettings, subscribed
+from streamguard.config.streams import RuleSettings, SamplingSettings, StreamSettings, missing_folders, subscribed
 from streamguard.config.whole import Config
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "apply",
     "diff",
     "load_config",
+    "missing_folders",
     "read_config",
     "subscribed",
 ]

@@ -49,9 +49,16 @@ def model_at(path: Path) -> type[BaseModel] | None:
     return model
 
 
+def field_at(path: Path) -> FieldInfo | None:
+    """The field whose value, or an entry of it, lies at a path; None where there is none."""
+    keys = [key for key in path if not isinstance(key, int)]
+    model = model_at(tuple(keys[:-1])) if keys else None
+    return model.model_fields.get(keys[-1]) if model else None
+
+
 def nearest(path: Path) -> str:
     """What may have been meant by an unknown key: a clause that names a known one, or those there are."""
-    model, wrong = model_at(path[:-1]), str(path[-1])
+    model, wrong = model_at(path[:-1]), str(path[-1]).lower()
     known = list(model.model_fields) if model else []
     if close := get_close_matches(wrong, known, 1):
         return f"perhaps `{close[0]}` is meant"

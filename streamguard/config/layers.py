@@ -81,13 +81,20 @@ def lay_file(layers: Layers, path: FilePath) -> None:
     """Read the TOML file."""
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        cause = f"it cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8'})"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        layers.problems.append(ConfigError(f"{path}:{line}", "it is not UTF-8", "save the file as UTF-8"))
+        return
+    except OSError as error:
+        cause = f"it cannot be read ({error.strerror})"
         layers.problems.append(ConfigError(str(path), cause, "check the path and its rights"))
         return
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except RecursionError:
+        layers.problems.append(ConfigError(str(path), "it is no TOML (nested too deeply)", "correct the file"))
+        return
+    except ValueError as error:
         place = _PLACE.search(str(error))
         line = int(place[1]) if place else text.count("\n") + 1
         cause = _PLACE.sub("", str(error)).strip()
@@ -103,7 +110,7 @@ def lay_environment(layers: Layers) -> None:
         value = os.environ[name]
         if not name.upper().startswith(PREFIX) or name.upper() in _TAKEN or not value:
             continue
-        source = EnvSettingsSource(Config)
+        source = EnvSettingsSource(Config, case_sensitive=False)
         source.env_vars = {name.lower(): value}
         try:
             found = source()

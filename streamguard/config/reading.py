@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 from streamguard.config.keys import Path, example, model_at, nearest, shown
 from streamguard.config.layers import Layers, lay_environment, lay_file, lay_options, read_secrets
 from streamguard.config.whole import Config, Contradiction
+from streamguard.config.wording import cause
 from streamguard.errors import ConfigError, InvalidConfig
 
 
@@ -76,6 +77,9 @@ def _validated(layers: Layers) -> tuple[Config | None, list[ConfigError]]:
                 problems += [_problem(layers, one.keys[0], one.cause, one.remedy) for one in unspoilt]
                 continue
             again = True
+            if each["type"] in {"too_short", "value_error"} and _touches(shown(path, values), taken_out):
+                # What was wrong in it is told already.
+                continue
             told = _told(layers, values, each)
             if (told.thing, told.cause) not in told_once and not _secret_unread(values, path):
                 told_once.add((told.thing, told.cause))
@@ -87,7 +91,9 @@ def _validated(layers: Layers) -> tuple[Config | None, list[ConfigError]]:
         # Last places first: taking one out moves those behind it.
         for path in sorted(doomed - {()}, reverse=True):
             entries, place = _at(values, path[:-1]), int(path[-1])
-            del entries[place : place + 1]
+            # What it was in may be gone already.
+            if isinstance(entries, list):
+                del entries[place : place + 1]
         if values == before:
             return None, problems
 
@@ -102,9 +108,9 @@ def _unreadable(layers: Layers, config: Config) -> Iterator[ConfigError]:
             try:
                 with path.open("rb"):
                     pass
-            except OSError as error:
-                cause = f"{path} cannot be read ({error.strerror})"
-                yield _problem(layers, key, cause, "check the path and its rights")
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it is no path"
+                yield _problem(layers, key, f"{path} cannot be read ({reason})", "check the path and its rights")
 
 
 def _told(layers: Layers, values: Any, error: ErrorDetails) -> ConfigError:
@@ -114,13 +120,12 @@ def _told(layers: Layers, values: Any, error: ErrorDetails) -> ConfigError:
         return _problem(layers, key, "there is no such key", nearest(path), path)
     if error["type"] == "missing":
         return _problem(layers, key, "it is missing", "add it", path)
-    cause = error["msg"].removeprefix("Value error, ")
-    return _problem(layers, key, f"{cause[0].lower()}{cause[1:]}", "correct the value", path)
+    return _problem(layers, key, cause(error), "correct the value", path)
 
 
-def _problem(layers: Layers, key: str, cause: str, remedy: str, path: Path | None = None) -> ConfigError:
+def _problem(layers: Layers, key: str, what: str, remedy: str, path: Path | None = None) -> ConfigError:
     origin = layers.whereabouts(tuple(key.split(".")) if path is None else path)
-    return ConfigError(f"{origin}, {key}" if origin else key, cause, remedy)
+    return ConfigError(f"{origin}, {key}" if origin else key, what, remedy)
 
 
 def _secret_unread(values: Any, path: Path) -> bool:

@@ -193,7 +193,9 @@ class AlertSettings(Section):
         "(`XDG_STATE_HOME`, else `~/.local/state`).",
     )
     database: Location | None = Field(
-        default=None, description="`postgresql://user:password@host/name`; default: `alerts.db` (SQLite) in the folder."
+        default=None,
+        description="`postgresql://user:password@host/name` or `sqlite:///path`; default: `alerts.db` (SQLite) in "
+        "the folder.",
     )
     database_file: Path | None = secret_file("database")
     key_file: Path | None = Field(
@@ -207,6 +209,20 @@ class AlertSettings(Section):
     keep_days: Annotated[float, Field(gt=0, le=3650)] = Field(
         default=30.0, description="How long events and finished deliveries are kept, for the log and for replays."
     )
+
+    @field_validator("database")
+    @classmethod
+    def _opens(cls, database: Location | None) -> Location | None:
+        if database is not None:
+            # The database's library is loaded for who needs it.
+            from streamguard.alerts.database import read_url
+
+            try:
+                read_url(database.get_secret_value())
+            except ConfigError as error:
+                # Not the text: a file with another secret may have been named.
+                raise ValueError(f"{error.cause}: {error.remedy}") from None
+        return database
 
     @property
     def place(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Literal
@@ -64,7 +64,7 @@ class StreamSettings(Section):
     outputs: list[Location] = Field(
         default_factory=list,
         description="Where it is sent on with its masks and its sound: rtsp, rtmp(s) and udp URLs, `.m3u8` (HLS) and "
-        "`.ts` files, folders.",
+        "`.ts` files (gone on with where they are there), folders; no two to the same place.",
     )
     rules: list[str] = Field(
         default_factory=list,
@@ -149,6 +149,10 @@ def check_source(source: str) -> None:
         raise ValueError("a source is a URL, a path or `camera:N`")
     scheme, separator, _ = source.partition("://")
     if not separator:
+        if source.startswith("camera:") and not re.fullmatch(r"camera:\d+", source):
+            raise ValueError(
+                "a camera is named by its number, as `camera:0`; for a file of that name write `./camera:`"
+            )
         return
     scheme = scheme.lower()
     if scheme in _HOSTED:
@@ -161,7 +165,7 @@ def check_output(target: str) -> None:
     """Whether a stream can be sent on there; nothing is opened.
 
     Raises:
-        ValueError: it is no such URL, or its folder is not there.
+        ValueError: it is no such URL, and no such path.
     """
     # libav is loaded for who needs it.
     from streamguard.media.output import parse_target
@@ -169,7 +173,30 @@ def check_output(target: str) -> None:
     try:
         parse_target(target)
     except OutputError as error:
-        raise ValueError(f"{redact(target)}: {error.cause}; {error.remedy}") from None
+        raise ValueError(f"{error.thing}: {error.cause}; {error.remedy}") from None
+    except OSError as error:
+        raise ValueError(f"{redact(target)}: {error.strerror}") from None
+
+
+def clashing_outputs(streams: Sequence[StreamSettings]) -> tuple[str, str, str] | None:
+    """Two streams, or one twice, that would write over each other, and where; None where there are none."""
+    named = [(stream.name, output.get_secret_value()) for stream in streams for output in stream.outputs]
+    if not named:
+        return None
+    from streamguard.media.output import clash, parse_target
+
+    found = clash([parse_target(output) for _, output in named])
+    return (named[found[0]][0], named[found[1]][0], redact(named[found[1]][1])) if found else None
+
+
+def missing_folders(streams: Iterable[StreamSettings]) -> Iterator[tuple[str, Path]]:
+    """Streams, each with a folder of its outputs that is not there: they are down until it is."""
+    for stream in streams:
+        for output in stream.outputs:
+            from streamguard.media.output import missing_folder, parse_target
+
+            if (folder := missing_folder(parse_target(output.get_secret_value()))) is not None:
+                yield stream.name, folder
 
 
 def _check_host(url: str, schemes: tuple[str, ...]) -> None:

@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from streamguard.config.sections import AlertSettings, EngineSettings, EvidenceSettings, ServerSettings
-from streamguard.config.streams import RuleSettings, StreamSettings
+from streamguard.config.streams import RuleSettings, StreamSettings, clashing_outputs
 
 PREFIX = "STREAMGUARD_"
 DELIMITER = "__"
@@ -36,7 +36,13 @@ class Config(BaseSettings):
     """How `streamguard serve` runs. Made by `read_config`; by itself it reads neither a file nor the environment."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_nested_delimiter=DELIMITER, extra="forbid", frozen=True, hide_input_in_errors=True
+        env_prefix=PREFIX,
+        env_nested_delimiter=DELIMITER,
+        # Of keys in the file; the environment's names are capitals.
+        case_sensitive=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
     )
 
     server: ServerSettings = Field(default_factory=ServerSettings)
@@ -68,6 +74,10 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
         cause = f"listening on {server.host} needs a token: anybody in that network could watch the streams"
         remedy = "add `[[server.tokens]]`, or listen on 127.0.0.1"
         yield Contradiction(("server.tokens", "server.listen"), cause, remedy)
+    alike = Counter(entry.token.get_secret_value() for entry in server.tokens)
+    if places := [place for place, entry in enumerate(server.tokens) if alike[entry.token.get_secret_value()] > 1]:
+        cause = f"entries {', '.join(map(str, places))} hold the same token: nobody knows which scopes it has"
+        yield Contradiction(("server.tokens",), cause, "make one for each: `openssl rand -hex 24`")
     if evidence.enabled and not alerts.enabled:
         cause = "evidence belongs to alerts: evidence.enabled needs alerts.enabled"
         yield Contradiction(("evidence.enabled", "alerts.enabled"), cause, "switch both on or both off")
@@ -80,11 +90,21 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
     if len(config.streams) > server.max_streams:
         cause = f"{len(config.streams)} streams are more than server.max_streams, {server.max_streams}"
         yield Contradiction(("streams", "server.max_streams"), cause, "raise it, or remove streams")
+    yield from _between_streams(config)
+
+
+def _between_streams(config: Config) -> Iterator[Contradiction]:
+    """What does not fit together in streams and rules."""
     for kind, names in (("stream", [each.name for each in config.streams]), ("rule", [r.name for r in config.rules])):
         for name, count in Counter(names).items():
             if count > 1:
                 cause = f"{count} {kind}s have the same name, `{name}`"
                 yield Contradiction((f"{kind}s.{name}.name",), cause, "name each differently")
+    if (clash := clashing_outputs(config.streams)) is not None:
+        one, other, place = clash
+        both = f"`{one}` and `{other}`" if one != other else f"`{one}` twice"
+        cause = f"two outputs lead to the same place, {place}: {both}"
+        yield Contradiction((f"streams.{other}.outputs", f"streams.{one}.outputs"), cause, "give each its own")
     rules = {rule.name for rule in config.rules}
     for stream in config.streams:
         for name in stream.rules:

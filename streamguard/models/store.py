@@ -150,6 +150,21 @@ def fresh(name: str, seed: int = 0) -> LoadedModel:
     return LoadedModel(replace(spec, digest=digest), network)
 
 
+def find(name: str, folder: Path | None = None) -> tuple[Path, ModelSpec]:
+    """Where the detector `name` of `folder` lies, and its spec; weights are not read. Arguments as of `load`.
+
+    Raises:
+        UnknownModel: there is none of that name.
+        ConfigError: its spec cannot be read.
+    """
+    base = folder or engines_folder()
+    place = Path(name) if (Path(name) / "spec.toml").is_file() else base / name
+    if not (place / "spec.toml").is_file():
+        names = ", ".join(available(base)) or "none"
+        raise UnknownModel(name, "no detector of that name", f"choose one of: {names}")
+    return place, read_spec(place)
+
+
 def load(name: str, folder: Path | None = None) -> LoadedModel:
     """The detector `name` of `folder` (default: the shipped ones); a path to a detector's folder also serves.
 
@@ -158,12 +173,7 @@ def load(name: str, folder: Path | None = None) -> LoadedModel:
         ConfigError: its spec cannot be read.
         CorruptWeights: the weights are missing, damaged, or not those the spec names.
     """
-    base = folder or engines_folder()
-    place = Path(name) if (Path(name) / "spec.toml").is_file() else base / name
-    if not (place / "spec.toml").is_file():
-        names = ", ".join(available(base)) or "none"
-        raise UnknownModel(name, "no detector of that name", f"choose one of: {names}")
-    spec = read_spec(place)
+    place, spec = find(name, folder)
     path = place / spec.weights_file
     try:
         data = path.read_bytes()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from typing import get_args
 
 from aiohttp import web
 
-from streamguard.config import IceServerSettings
+from streamguard.config import IceServerSettings, Scope
 from streamguard.inference import factories
 from streamguard.media import SourceOptions
 from streamguard.models import available
@@ -154,6 +155,15 @@ class Api:
                 self.list_ice_servers,
                 (Answer(200, "The servers.", docs.IceServersDocument),),
             ),
+            Operation(
+                "GET",
+                f"{V1}/access",
+                "getAccess",
+                "What the token of this request opens.",
+                "own",
+                self.get_access,
+                (Answer(200, "Its scopes.", docs.AccessDocument),),
+            ),
         ]
 
     async def list_streams(self, call: Call[None, None]) -> web.Response:
@@ -252,6 +262,10 @@ class Api:
             )
 
         return json_answer(await asyncio.to_thread(probe))
+
+    async def get_access(self, call: Call[None, None]) -> web.Response:
+        """GET /access."""
+        return json_answer(docs.AccessDocument(scopes=sorted(filter(call.caller.may, get_args(Scope)))))
 
     async def list_ice_servers(self, call: Call[None, None]) -> web.Response:
         """GET /ice-servers."""

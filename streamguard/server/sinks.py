@@ -53,13 +53,19 @@ def make_sinks(names: Iterable[str]) -> dict[str, Sink]:
     Raises:
         ConfigError: there is none of that name, or a plugin cannot be loaded.
     """
+    return {name: find_sink(name)() for name in names}
+
+
+def find_sink(name: str) -> Callable[[], Sink]:
+    """How the sink of that name is made.
+
+    Raises:
+        ConfigError: as `make_sinks`.
+    """
     known = sink_plugins()
-    made = {}
-    for name in names:
-        if name not in known:
-            raise ConfigError(name, "no sink of that name is installed", "install the package that brings it")
-        made[name] = known[name]()
-    return made
+    if name not in known:
+        raise ConfigError(name, "no sink of that name is installed", "install the package that brings it")
+    return known[name]
 
 
 class SinkRunner:

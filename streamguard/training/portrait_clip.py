@@ -6,7 +6,7 @@ The portrait is Eileen Collins (NASA, public domain), shipped inside scikit-imag
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -37,6 +37,7 @@ def write_portrait_clip(
     width: int = 640,
     height: int = 480,
     seed: int = 7,
+    tell: Callable[[float], None] | None = None,
 ) -> None:
     """Encode the clip as H.264 mp4.
 
@@ -47,6 +48,7 @@ def write_portrait_clip(
         rate: frames per second.
         width, height: picture size in pixels, even.
         seed: decides motion and noise.
+        tell: called with the share that is written, 0..1, after each picture; what it raises ends it, without a file.
 
     Raises:
         OutputError: it cannot be written.
@@ -54,6 +56,8 @@ def write_portrait_clip(
     with Mp4Writer(path, width, height, rate, crf=20) as writer:
         for index, picture in enumerate(portrait_frames(seconds, fake_from, rate, width, height, seed)):
             writer.write(picture, index / rate)
+            if tell is not None:
+                tell((index + 1) / (seconds * rate))
 
 
 def portrait_frames(

@@ -7,7 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from streamguard.errors import InvalidConfig, UnknownModel
 from tests.cli.conftest import environment
+from tests.support.training_data import ROOT
 
 GOOD = '[[streams]]\nname = "door"\nsource = "rtsp://bob:s3cret@cam/x"\n'
 
@@ -37,6 +39,25 @@ def test_check(tmp_path: Path) -> None:
     assert all(line.startswith(f"streamguard: {path}, ") for line in lines)
     assert told("check", tmp_path / "none.toml")[0] == 7
     assert told("check") == (0, "environment: all right; streams 0, rules 0\n", "")
+
+
+def test_check_finds_what_serve_would_refuse(tmp_path: Path) -> None:
+    path = tmp_path / "streamguard.toml"
+    path.write_text(f'[engine]\nmodel = "nope"\n[server]\nsinks = ["none"]\n[alerts]\nfolder = "{tmp_path}/a"\n')
+    code, out, err = told("check", path)
+    assert (code, out) == (7, "")
+    assert [line.partition(", ")[2].partition(":")[0] for line in err.splitlines()] == [
+        "engine.model",
+        "server.sinks[0]",
+    ]
+
+
+def test_the_unit_is_not_started_again_for_what_a_start_does_not_mend() -> None:
+    unit = (ROOT / "examples" / "broadcast_sidecar" / "streamguard.service").read_text()
+    codes = {int(code) for code in unit.partition("\nRestartPreventExitStatus=")[2].splitlines()[0].split()}
+    assert codes >= {2, UnknownModel.exit_code, InvalidConfig.exit_code}
+    # Its failure would be another one than that of the service, which those codes do not hold for.
+    assert "\nExecStartPre=-" in unit
 
 
 def test_show(tmp_path: Path) -> None:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,7 +26,8 @@ from streamguard.cli.bench_streams.worker import Task
 from streamguard.errors import OutputError
 from streamguard.faces import CenterFaceDetector, cut
 from streamguard.media import picture_from_rgb
-from streamguard.types import Face
+from streamguard.training import portrait_clip
+from streamguard.types import Face, Picture
 from tests.support.portraits import portrait
 
 # Slow machines, and tests beside each other, must not decide: what is kept is how the figures come about.
@@ -77,6 +84,36 @@ async def test_a_search_with_another_program_beside(detector: Path, real: Path, 
     assert ours["sustained"] == 2
     assert (other["name"], other["about"], other["sustained"]) == ("other", "other", 1)
     assert [trial["streams"] for trial in other["trials"]] == [1, 2, 2]
+
+
+async def test_stopped_while_the_clip_is_made_it_ends_with_the_next_picture(
+    detector: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begun, made = threading.Event(), 0
+    frames = portrait_clip.portrait_frames
+
+    def counted(*arguments: Any) -> Iterator[Picture]:
+        nonlocal made
+        for picture in frames(*arguments):
+            begun.set()
+            yield picture
+            made += 1
+
+    monkeypatch.setattr(portrait_clip, "portrait_frames", counted)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    work = bench_streams(
+        None, str(detector), "torch", 2.0, only=None, most=4, beside=["naive"], detect_every=1, json_out=None
+    )
+    task = asyncio.create_task(work)
+    assert await asyncio.to_thread(begun.wait, 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert made < 200
+    assert os.listdir(tmp_path) == []
+    said = capsys.readouterr().err
+    assert "making what the streams play: 40 s of one face, 720p25" in " ".join(said.split())
+    assert " min: 2 search(es)" in said
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from typer.testing import CliRunner
 
 from streamguard.cli import app
-from streamguard.cli.capacity import CLIP_SECONDS, tables, write_faces_clip
+from streamguard.cli.capacity import CLIP_SECONDS, document, tables, write_faces_clip
 from streamguard.faces import CenterFaceDetector
 from streamguard.media import open_source
 from streamguard.pipeline.capacity import Cost, Means, most_streams
+from streamguard.pipeline.guard import Guard
+from streamguard.pipeline.measure import Survey
+from streamguard.pipeline.processor import processors
 from tests.support.training_data import streamguard
 
 
@@ -26,7 +32,7 @@ def test_capacity_measures_and_its_figures_agree(detector: Path) -> None:
     assert told["model"].startswith("green@")
     cost, measured = told["cost"], told["measured"]
     assert all(value > 0 for value in cost.values())
-    assert 0 < told["processors"] <= told["processors_of_machine"]
+    assert 0 < told["processors"] <= told["processors_usable"] == processors()
     assert 0 < measured["least"] <= measured["most"]
     assert measured["streams"] * measured["least"] <= measured["judged_frames_per_second"] * 1.01
     assert measured["latency_p95_ms"] > 0
@@ -42,6 +48,21 @@ def test_capacity_measures_and_its_figures_agree(detector: Path) -> None:
         assert abs(each["streams"] - most_streams(per_second, Means(told["processors"]), rate)) <= 1
         assert each["scarce"] in {"processors", "engine"}
     assert [table.row_count for table in tables(told)] == [2, 7]
+
+
+def test_the_processors_are_those_that_the_process_may_use() -> None:
+    """As `taskset` and containers have it, not all of the machine."""
+    survey = Survey(Cost(0.01, 0.01, 0.01, 0.01), Means(0.45), 2, (5.0, 5.0), 0.1, 1.0)
+    guard = SimpleNamespace(model_label="m", engine_label="e")
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        told = document(survey, cast("Guard", guard), "clip", 5.0)
+    finally:
+        os.sched_setaffinity(0, allowed)
+    assert told["processors_usable"] <= 1
+    (_, why) = tables(told)
+    assert next(iter(why.columns[1].cells)) == "0.45 of 1"
 
 
 @pytest.mark.parametrize("faces", [0, 1, 5])

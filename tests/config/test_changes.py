@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import Any
 
 from hypothesis import given
@@ -17,7 +18,10 @@ tokens = st.builds(
     st.sets(st.sampled_from(["publish", "view", "admin"]), min_size=1),
 )
 servers = st.fixed_dictionaries(
-    {"listen": st.sampled_from(["127.0.0.1:1", "[::1]:2"]), "tokens": st.lists(tokens, max_size=2)},
+    {
+        "listen": st.sampled_from(["127.0.0.1:1", "[::1]:2"]),
+        "tokens": st.lists(tokens, max_size=2, unique_by=itemgetter("token")),
+    },
     optional={
         "max_streams": st.integers(5, 9),
         "tls": st.just({"certificate": "a.pem", "key": "b.pem"}),
@@ -46,7 +50,7 @@ streams = st.fixed_dictionaries(
         "sampling": samplings,
         "priority": st.integers(1, 3),
         "loop": st.booleans(),
-        "outputs": st.just(["udp://127.0.0.1:9"]),
+        "outputs": st.just(["rtsp://127.0.0.1:9/{}"]),
     },
 )
 
@@ -56,6 +60,8 @@ def configs(draw: st.DrawFn) -> Config:
     """Any configuration; streams name rules that are there."""
     made_rules, made = draw(entries(rules)), draw(entries(streams))
     for stream in made:
+        # No two lead to the same place.
+        stream["outputs"] = [output.format(stream["name"]) for output in stream.get("outputs", [])]
         stream["rules"] = (
             draw(st.lists(st.sampled_from([r["name"] for r in made_rules]), max_size=2)) if made_rules else []
         )

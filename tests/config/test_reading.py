@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from copy import deepcopy
+import math
+import tempfile
+from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from streamguard.config import Config, load_config, read_config, reading
+from streamguard.config import Config, load_config, read_config
 from streamguard.config.keys import model_in
 from streamguard.errors import ConfigError, InvalidConfig
 from streamguard.models import DEFAULT_MODEL
@@ -173,6 +174,20 @@ def test_a_secret_from_the_environment_goes_before_the_file_s_secret_file(
         ("[[streams]]\nname = 'a'\nsource = 'rtsp://bob:s3cret@h:port/x'", ("streams.a.source", "no URL")),
         ("[[streams]]\nname = 'a'\nsource = 'gopher://h/x'", ("streams.a.source", "protocol `gopher`")),
         ("[[streams]]\nname = 'a'\nsource = ' '", ("streams.a.source",)),
+        ("[[streams]]\nname = 'a'\nsource = 'camera:zero'", ("streams.a.source", "`camera:0`")),
+        ("[[streams]]\nname = 'a'\nsource = 'x'\noutputs = ['" + "a" * 300 + "/b']", ("streams.a.outputs",)),
+        ("[[Streams]]\nname = 'x'", ("Streams: there is no such key", "`streams` is meant")),
+        ("[SERVER]\nlisten = '127.0.0.1:1'", ("SERVER: there is no such key", "`server` is meant")),
+        ("[server]\nLISTEN = '127.0.0.1:1'", ("server.LISTEN: there is no such key", "`listen` is meant")),
+        ("server = 1", ("server: it must be a table", "`[server]`")),
+        ("[streams]\nname = 'a'", ("streams: it must be a list of tables", "`[[streams]]`")),
+        (f"[[server.tokens]]\ntoken = '{TOKEN}'\nscopes = 3", ("scopes: it must be a list",)),
+        ("[[streams]]\nname = 'a/b'\nsource = 'x'", ("letters, digits, `.`, `-` and `_`",)),
+        ('[alerts]\nca_file = "\\u0000"', ("alerts.ca_file", "no path")),
+        (
+            f"[[server.tokens]]\ntoken = '{TOKEN}'\nscopes = ['view']\n" * 2,
+            ("server.tokens: entries 0, 1 hold the same token",),
+        ),
         (
             "[[streams]]\nname = 'a'\nsource = 'x'\noutputs = ['gopher://bob:s3cret@h/x']",
             ("streams.a.outputs", "gopher"),
@@ -210,6 +225,18 @@ def test_what_is_wrong_in_the_environment(monkeypatch: pytest.MonkeyPatch, name:
     (told,) = faults()
     assert name in told
     assert part.lower() in told.lower()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"[[server.tokens]]\ntoken = '{TOKEN}'\nscopes = ['root']",
+        f"[[rules]]\nname = 'r'\nurl = 'https://x'\nsecret = '{SECRET}'\nkinds = ['root']",
+        "[[server.ice_servers]]\nurls = [3]",
+    ],
+)
+def test_what_only_follows_from_another_fault_is_not_told(tmp_path: Path, text: str) -> None:
+    assert len(faults(written(tmp_path, text))) == 1
 
 
 def test_everything_that_is_wrong_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,8 +286,14 @@ source = "x"
         read_config(path)
 
 
+FOREIGN = ("instance of", "frozenset", "tuple", "should match pattern", "after validation", "dictionary")
+"""Words of programmers."""
+PLAIN = [
+    *("", "127.0.0.1:1", "x.mp4", "rtsp://u:p@h/x", "a", "camera:x", "\0", "é" * 300, "sqlite:///x.db", "view", "none"),
+    *("0x1" * 90, 0, 1, -1.5, True, 2**70, math.nan, math.inf, date(2026, 1, 2), datetime(2026, 1, 2), time(3)),
+]
 JUNK = st.recursive(
-    st.sampled_from(["", "127.0.0.1:1", "x.mp4", "rtsp://u:p@h/x", "a", 0, 1, -1.5, True]),
+    st.sampled_from(PLAIN),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "x", "source"]), inner),
     max_leaves=4,
 )
@@ -272,19 +305,39 @@ def tables(model: type[BaseModel], depth: int = 0) -> st.SearchStrategy[Any]:
     for name, field in model.model_fields.items():
         inner = model_in(field.annotation)
         table = tables(inner, depth + 1) if inner and depth < 3 else JUNK
-        optional[name] = table | st.lists(table, max_size=2) | JUNK if inner else JUNK
+        for key in (name, name.capitalize()):
+            optional[key] = table | st.lists(table, max_size=2) | JUNK if inner else JUNK
     return st.fixed_dictionaries({}, optional=optional)
+
+
+def toml(value: Any) -> str:
+    """The value as TOML, tables in braces."""
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{json.dumps(key)} = {toml(each)}" for key, each in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case str():
+            return json.dumps(value)
+        case date() | time():
+            return value.isoformat()
+        case _:
+            return str(value).lower()
 
 
 @given(tables(Config))
 def test_whatever_is_in_it_the_end_is_a_configuration_or_told_faults(values: dict[str, Any]) -> None:
-    with patch.object(reading, "lay_file", lambda laid, path: laid.lay(deepcopy(values), str(path))):
+    with tempfile.TemporaryDirectory() as folder:
+        path = written(Path(folder), "\n".join(f"{key} = {toml(value)}" for key, value in values.items()))
         try:
-            told = [str(read_config(Path("any.toml")))]
+            told = [str(read_config(path))]
         except InvalidConfig as error:
             told = [str(problem) for problem in error.problems if problem.cause and problem.remedy]
             assert len(told) == len(error.problems)  # noqa: PT017 - either outcome is right
+            assert not any(word in line for line in told for word in FOREIGN), told
     assert told
+    # Nothing that was written in another way than the keys are may pass for one of them.
+    assert not any(key != key.lower() for key in values) or any("no such key" in line for line in told)
 
 
 @pytest.mark.parametrize("name", ["none.toml", "."])
@@ -294,4 +347,21 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str) -> None:
 
 def test_a_file_that_is_no_text(tmp_path: Path) -> None:
     (tmp_path / "x.toml").write_bytes(b"\xff\xfe")
-    assert "not UTF-8" in faults(tmp_path / "x.toml")[0]
+    (told,) = faults(tmp_path / "x.toml")
+    assert told.endswith("x.toml:1: it is not UTF-8. Save the file as UTF-8.")
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 5000, "a = " + "1" * 5000])
+def test_what_the_parser_cannot_hold(tmp_path: Path, text: str) -> None:
+    assert "it is no TOML" in faults(written(tmp_path, text))[0]
+
+
+@pytest.mark.parametrize("kind", ["database", "database_file"])
+def test_a_database_is_looked_at_wherever_it_is_named(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "secret").write_text("hunter2")
+    value = "hunter2" if kind == "database" else tmp_path / "secret"
+    (told,) = faults(written(tmp_path, f"[alerts]\n{kind} = '{value}'"))
+    assert "alerts.database: this is no database URL: give sqlite:///path or postgresql://" in told
+    assert "hunter2" not in told
+    (tmp_path / "secret").write_text("sqlite:///kept.db")
+    assert read_config(written(tmp_path, f"[alerts]\ndatabase_file = '{tmp_path / 'secret'}'")).alerts.database

@@ -40,15 +40,19 @@ def test_the_example_is_right() -> None:
 
 def test_what_the_example_leaves_out_is_right_too(tmp_path: Path) -> None:
     """Each remark that is a setting may be taken in."""
-    secret = tmp_path / "secret"
-    secret.write_text("0123456789abcdef0123456789")
+
+    def kept(match: re.Match[str]) -> str:
+        path = tmp_path / match[1].replace("/", "-")
+        path.write_text(f"0123456789abcdef{path.name}")
+        return f'"{path}"'
+
     text = re.sub(
         r"^#\s+((\[\[?server\.|(listen|public_url|certificate|key|token_file|scopes) = ).*)",
         r"\1",
         EXAMPLE.read_text(),
         flags=re.MULTILINE,
     )
-    text = re.sub(r'"/(run|etc)/[^"]*"', f'"{secret}"', text)
+    text = re.sub(r'"/((?:run|etc)/[^"]*)"', kept, text)
     assert text.count("token_file") == 2
     tables, _, rest = text.partition("[engine]")
     # A table ends where the next one begins: keys of [server] come first.

@@ -75,6 +75,19 @@ async def test_who_may_do_what(serve_with: ServeWith) -> None:
         await until(lambda: server.book.count() == 0)
 
 
+@pytest.mark.parametrize(
+    ("token", "scopes"), [(ADMIN, ["admin", "publish", "view"]), (VIEW, ["view"]), (SEND, ["publish"])]
+)
+async def test_a_token_is_told_what_it_opens(serve_with: ServeWith, token: str, scopes: list[str]) -> None:
+    async with serve_with(tokens=TOKENS) as (_, http):
+        await problem(await http.get("/api/v1/access"), 401)
+        assert await (await http.get("/api/v1/access", headers=bearer(token))).json() == {"scopes": scopes}
+
+
+async def test_without_tokens_everything_is_open(http: aiohttp.ClientSession) -> None:
+    assert (await (await http.get("/api/v1/access")).json())["scopes"] == ["admin", "publish", "view"]
+
+
 async def test_a_token_in_the_query_opens_only_what_has_no_header(serve_with: ServeWith, half_fake: Path) -> None:
     async with serve_with(tokens=TOKENS, allow_local_sources=True) as (server, http):
         made = await http.post(

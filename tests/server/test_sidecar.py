@@ -84,7 +84,7 @@ def test_the_units_commands_are_right() -> None:
     keys = settings(UNIT.read_text())
     assert keys["Type"] == ["notify"]
     assert "HUP" in keys["ExecReload"][0]
-    config = keys["ExecStartPre"][0].removeprefix(PROGRAM).replace("/etc/streamguard/", f"{FOLDER}/")
+    config = keys["ExecStartPre"][0].removeprefix("-").removeprefix(PROGRAM).replace("/etc/streamguard/", f"{FOLDER}/")
     ran(sys.executable, "-m", "streamguard", *shlex.split(config), env=environment())
     serve = shlex.split(keys["ExecStart"][0])
     assert serve == [PROGRAM, "serve", "--config", "/etc/streamguard/streamguard.toml"]

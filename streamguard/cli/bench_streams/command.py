@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +17,7 @@ from streamguard.cli.bench_streams.floor import decode_cost, inference_cost
 from streamguard.cli.bench_streams.tables import Floor, document, spent, summary, trials
 from streamguard.cli.bench_streams.trial import Limits, Outcome, Search
 from streamguard.cli.bench_streams.worker import Task
+from streamguard.cli.making import Tell, making
 from streamguard.cli.runner import console, notes
 from streamguard.files import write_text
 from streamguard.media import open_source
@@ -24,6 +26,10 @@ WIDTH, HEIGHT, RATE = 1280, 720, 25.0
 _CLIP_SECONDS = 40.0
 """Longer than a trial: where the clip begins again the face leaps, and is not judged for a while."""
 _WARM_UP = 4.0
+_STARTING = 10.0
+"""Seconds in which programs load and streams begin, more or less."""
+_TRIALS = (6, 14)
+"""That a search takes: doubling until it fails twice, then halves of what is left; for 4 to 60 streams."""
 LIMITS = Limits()
 
 
@@ -56,12 +62,14 @@ async def bench_streams(
         warm_up: seconds before a trial counts.
     """
     many = [contestant(name) for name in dict.fromkeys(("streamguard", *beside))]
+    notes.print(_length(len(many), warm_up + seconds, only), highlight=False)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         path = clip or folder / "portrait.mp4"
         if clip is None:
-            notes.print(f"making a {HEIGHT}p{RATE:g} clip of one face")
-            await asyncio.to_thread(_portrait, path)
+            what = f"making what the streams play: {_CLIP_SECONDS:g} s of one face, {HEIGHT}p{RATE:g}"
+            notes.print(what, highlight=False)
+            await making(what.partition(":")[0], partial(_portrait, path))
         ground = await asyncio.to_thread(_ground, path, model, engine, seconds, warm_up, limits, detect_every)
         if any(who.name not in BUILT_IN for who in many):
             from streamguard.inference.export import export_onnx
@@ -123,11 +131,22 @@ async def _contest(
     return {name: search.held for name, search in searches.items()}
 
 
-def _portrait(path: Path) -> None:
+def _length(contestants: int, trial: float, only: int | None) -> str:
+    """How long all of it will take, as far as can be said before."""
+    if only is not None:
+        return f"{contestants} trial(s) of about {trial + _STARTING:.0f} s each, after a minute of preparation"
+    fewest, most = (round(1 + contestants * trials * (trial + _STARTING) / 60) for trials in _TRIALS)
+    return (
+        f"about {fewest} to {most} min: {contestants} search(es) of {_TRIALS[0]} to {_TRIALS[1]} trials of "
+        f"{trial + _STARTING:.0f} s, after a minute of preparation; Ctrl-C shows what there is until then"
+    )
+
+
+def _portrait(path: Path, tell: Tell) -> None:
     from streamguard.training.portrait_clip import write_portrait_clip
 
     half = _CLIP_SECONDS / 2
-    write_portrait_clip(path, seconds=_CLIP_SECONDS, fake_from=half, rate=RATE, width=WIDTH, height=HEIGHT)
+    write_portrait_clip(path, seconds=_CLIP_SECONDS, fake_from=half, rate=RATE, width=WIDTH, height=HEIGHT, tell=tell)
 
 
 def _ground(

@@ -114,6 +114,7 @@ class App {
         newest = events[0]?.at ?? newest;
         for (const event of events.reverse()) this._alerts.take(event);
         if (streams && this._view instanceof HomeView) this._view.show(streams);
+        this._view?.allow(await this._client.scopes());
         this._denied(null);
       } catch (error) {
         const trouble = asTrouble(error);

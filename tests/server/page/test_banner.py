@@ -20,15 +20,15 @@ _TAKE = """async (events) => {
   document.body.prepend(place);
   window.rings = 0;
   const banner = new AlertBanner(place, () => (window.rings += 1));
-  for (const [number, [kind, epoch, track]] of events.entries())
+  for (const [number, [kind, epoch, track, detail = ""]] of events.entries())
     banner.take({
-      id: `0${number}`, kind, epoch, track, stream: "door", share: 0.6, at: `2026-01-05T10:00:0${number}Z`,
+      id: `0${number}`, kind, epoch, track, stream: "door", share: 0.6, at: `2026-01-05T10:00:0${number}Z`, detail,
     });
 }"""
 
 
-async def _said(page: Page, *events: tuple[str, int, int]) -> str:
-    await page.evaluate(_TAKE, [[f"fake.{kind}", epoch, track] for kind, epoch, track in events])
+async def _said(page: Page, *events: tuple[str, int, int] | tuple[str, int, int, str]) -> str:
+    await page.evaluate(_TAKE, [[f"fake.{kind}", *more] for kind, *more in events])
     return await page.locator("#tried").inner_text()
 
 
@@ -41,6 +41,9 @@ async def test_it_tells_the_present_and_the_past_apart(tmp_path: Path, detector:
             said = await _said(page, ("opened", 0, 1), ("closed", 0, 1))
             assert "A face in door looked fake" in said
             assert "From 10:00:00 to 10:00:01, and no longer." in said
+            broke = ("closed", 0, 1, "the stream broke off while the face was held for fake")
+            cut = await _said(page, ("opened", 0, 1), broke)
+            assert "From 10:00:00 to 10:00:01. It is not cleared: The stream broke off while" in cut
             assert said.count("An automated estimate that may be wrong.") == 1
 
 

@@ -68,7 +68,10 @@ async def test_a_token_is_asked_for_and_kept_for_the_tab_alone(tmp_path: Path, d
             dialog = page.get_by_role("dialog", name="Access token")
             await dialog.get_by_label("Token").fill("not-the-token-of-the-tests")
             await dialog.get_by_role("button", name="Continue").click()
-            await expect(dialog).to_contain_text("The server does not know that token.")
+            await expect(dialog.get_by_role("alert")).to_have_text("That token is not known here.")
+            # It stays open, and no advice for programs is given.
+            await expect(dialog.get_by_role("button", name="Continue")).to_be_enabled()
+            assert "Bearer" not in await page.locator("body").inner_text()
             await dialog.get_by_label("Token").fill(TOKEN)
             await page.keyboard.press("Enter")
             await page.get_by_role("link", name="door").click()
@@ -80,9 +83,21 @@ async def test_a_token_is_asked_for_and_kept_for_the_tab_alone(tmp_path: Path, d
             assert await page.context.cookies() == []
 
             await page.get_by_role("link", name="All streams").click()
-            await page.get_by_label("Address").fill("rtsp://camera.example/live")
-            await page.get_by_role("button", name="Watch", exact=True).click()
-            await expect(page.get_by_role("region", name="Watch a feed").get_by_role("alert")).to_contain_text("token")
+            # What the token does not open is not offered.
+            for region, scope in (
+                ("Check my camera", "publish"),
+                ("Guard a call", "publish"),
+                ("Watch a feed", "admin"),
+            ):
+                way = page.get_by_role("region", name=region)
+                await expect(way).to_contain_text(f"Your token lacks the scope “{scope}” for this.")
+                await expect(way.get_by_role("button")).to_be_disabled()
+            await expect(page.get_by_text("Webhooks", exact=True)).to_be_hidden()
+            await page.set_viewport_size({"width": 320, "height": 900})
+            assert await page.evaluate("document.documentElement.scrollWidth") <= 320
+            await page.get_by_role("link", name="door").click()
+            await plays(page)
+            await expect(page.get_by_role("button", name="Remove this stream")).to_be_hidden()
 
 
 async def test_without_a_token_the_page_says_what_is_missing(tmp_path: Path, detector: Path) -> None:
@@ -95,3 +110,6 @@ async def test_without_a_token_the_page_says_what_is_missing(tmp_path: Path, det
             await page.keyboard.press("Enter")
             await expect(page.get_by_text("No stream is watched yet.")).to_be_visible()
             await expect(again).to_have_count(0)
+            await expect(page.get_by_text("Webhooks", exact=True)).to_be_visible()
+            await expect(page.get_by_role("button", name="Watch", exact=True)).to_be_enabled()
+            await expect(page.get_by_text("Your token lacks")).to_have_count(0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import FloatRect, Locator, expect
 
 from tests.server.page.browsing import chromium, opened, plays
 from tests.server.page.serving import served
@@ -17,6 +17,14 @@ _COUNT_TONES = """() => {
   window.tones = 0;
   const start = OscillatorNode.prototype.start;
   OscillatorNode.prototype.start = function (...at) { window.tones += 1; return start.apply(this, at); };
+}"""
+
+
+# Where the tiles end, and how much of the screen is theirs.
+_FILLED = """() => {
+  const tiles = [...document.querySelectorAll(".tile")].map((tile) => tile.getBoundingClientRect());
+  const area = tiles.reduce((sum, { width, height }) => sum + width * height, 0);
+  return Math.max(...tiles.map(({ bottom }) => bottom)) <= innerHeight && area > 0.8 * innerWidth * innerHeight;
 }"""
 
 
@@ -50,6 +58,10 @@ async def test_a_feed_that_is_not_there_says_why(tmp_path: Path, detector: Path)
             await page.get_by_label("Address").fill(str(tmp_path / "nothing.mp4"))
             await page.get_by_role("button", name="Watch", exact=True).click()
             await expect(page.get_by_role("status").filter(has_text="nothing.mp4")).to_be_visible()
+            # Nobody has looked for a face.
+            await expect(page.get_by_role("region", name="Verdict")).to_contain_text("There is no picture.")
+            await expect(page.get_by_role("region", name="Faces")).to_contain_text("There is no picture.")
+            await expect(page.get_by_text("No face is in the picture.")).to_have_count(0)
             await page.goto(f"{server.url}/#/stream/nobody")
             await expect(page.get_by_text("There is no stream `nobody`.")).to_be_visible()
             await expect(page.get_by_role("region", name="Faces")).to_be_hidden()
@@ -91,3 +103,26 @@ async def test_the_wall_shows_every_stream_and_tells_of_a_fake(tmp_path: Path, d
             await page.keyboard.press("Enter")
             await expect(page.get_by_role("heading", name="newsroom", level=1)).to_be_focused()
             await plays(page)
+
+
+async def test_the_wall_fills_a_whole_screen(tmp_path: Path, detector: Path) -> None:
+    clip = portrait_clip(tmp_path / "door.mp4", 4.0)
+    streams = [{"name": f"door-{place}", "source": str(clip)} for place in range(4)]
+    size = {"width": 1920, "height": 1080}
+    with served(tmp_path, detector, streams=streams) as server:
+        async with chromium() as browser, opened(browser, server.url, viewport=size, screen=size) as page:
+            tiles = page.get_by_role("region", name="Streams").get_by_role("listitem")
+            await expect(tiles).to_have_count(4)
+            await page.get_by_role("button", name="Full screen").click()
+            leave = page.get_by_role("button", name="Leave full screen")
+            await expect(leave).to_be_visible()
+            await page.wait_for_function(_FILLED)
+            assert len({round(box["y"]) for box in await boxes(tiles)}) == 2
+            await leave.click()
+            await expect(page.get_by_role("button", name="Full screen", exact=True)).to_be_visible()
+            assert await page.evaluate("document.fullscreenElement") is None
+
+
+async def boxes(found: Locator) -> list[FloatRect]:
+    """Where they lie on the page."""
+    return [box for each in await found.all() if (box := await each.bounding_box())]

@@ -1,6 +1,13 @@
 import { isAbort, Trouble, troubleOf } from "./trouble.js";
 
-/** @import { Stream, StreamEvent } from "./types.js" */
+/** @import { Scope, Stream, StreamEvent } from "./types.js" */
+
+/**
+ * @callback AskToken asks a person for a token, until there is one that is known
+ * @param {boolean} wrong whether one was given that the server does not know
+ * @param {(token: string) => Promise<boolean>} known whether the server knows it; throws Trouble
+ * @returns {Promise<string | null>} null when the person does not want to
+ */
 
 const TOKEN_KEY = "streamguard.token";
 const PATIENCE = 10_000;
@@ -12,7 +19,7 @@ const PATIENCE = 10_000;
  * try at once.
  */
 export class Client extends EventTarget {
-  /** @param {(wrong: boolean) => Promise<string | null>} askToken asks for a token, after a wrong one or not; null: none */
+  /** @param {AskToken} askToken */
   constructor(askToken) {
     super();
     this._askToken = askToken;
@@ -20,6 +27,8 @@ export class Client extends EventTarget {
     this._asking = null;
     /** @type {Promise<RTCIceServer[]> | undefined} */
     this._iceServers = undefined;
+    /** @type {Promise<Scope[]> | undefined} */
+    this._scopes = undefined;
     this._refused = false;
     this.reachable = true;
     this._token = sessionStorage.getItem(TOKEN_KEY);
@@ -69,6 +78,17 @@ export class Client extends EventTarget {
       return await this._iceServers;
     } catch (error) {
       this._iceServers = undefined;
+      throw error;
+    }
+  }
+
+  /** @returns {Promise<Scope[]>} what the token opens, asked for once */
+  async scopes() {
+    this._scopes ??= this._json("api/v1/access").then((answer) => answer.scopes);
+    try {
+      return await this._scopes;
+    } catch (error) {
+      this._scopes = undefined;
       throw error;
     }
   }
@@ -131,7 +151,7 @@ export class Client extends EventTarget {
    */
   async _send(path, { patience = PATIENCE, signal, ...init }) {
     const headers = new Headers(init.headers);
-    if (this._token) headers.set("Authorization", `Bearer ${this._token}`);
+    if (this._token && !headers.has("Authorization")) headers.set("Authorization", `Bearer ${this._token}`);
     const late = new AbortController();
     const giveUp = () => late.abort();
     const timer = setTimeout(giveUp, patience);
@@ -164,11 +184,23 @@ export class Client extends EventTarget {
     this.dispatchEvent(new Event(reachable ? "back" : "gone"));
   }
 
+  /**
+   * @param {string} token
+   * @returns {Promise<boolean>} whether the server knows it
+   */
+  async _knows(token) {
+    // A header field takes no other characters, and no token has them.
+    if (!/^[\x21-\x7e]+$/.test(token)) return false;
+    const response = await this._send("api/v1/access", { headers: { Authorization: `Bearer ${token}` } });
+    if (!response.ok && response.status !== 401) throw await troubleOf(response);
+    return response.ok;
+  }
+
   /** @returns {Promise<boolean>} whether there is a new token to try */
   async _newToken() {
     // Who refused once is asked again only after they did something.
     if (this._refused) return false;
-    this._asking ??= this._askToken(this._token !== null).finally(() => {
+    this._asking ??= this._askToken(this._token !== null, (token) => this._knows(token)).finally(() => {
       this._asking = null;
     });
     const token = await this._asking;
@@ -177,6 +209,7 @@ export class Client extends EventTarget {
       return false;
     }
     this._token = token;
+    this._scopes = undefined;
     sessionStorage.setItem(TOKEN_KEY, token);
     return true;
   }

@@ -43,7 +43,8 @@ export async function troubleOf(response) {
     `The server answered with an error (${status}).`,
     "Try again; if it stays, look into the server's log.",
   ];
-  const told = await problem(response);
+  // What the server says of a missing token is meant for programs.
+  const told = status === 401 ? {} : await problem(response);
   return new Trouble(told.detail || told.title || title, told.remedy || remedy, {
     status,
     retry: status === 429 || status >= 500,

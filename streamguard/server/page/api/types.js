@@ -1,6 +1,8 @@
 /**
  * The values of the HTTP interface, as its OpenAPI document describes them.
  *
+ * @typedef {"publish" | "view" | "admin"} Scope what a token opens
+ *
  * @typedef {"REAL" | "FAKE" | "UNKNOWN"} Verdict
  *
  * @typedef {object} Track one person's face, followed through the stream

@@ -1,3 +1,4 @@
+import { sentence } from "../api/sentence.js";
 import { h, icon, setText } from "./dom.js";
 import { clock, percent } from "./wording.js";
 
@@ -82,7 +83,8 @@ export class AlertBanner {
     if (!banner?.faces.delete(face(event)) || banner.faces.size) return;
     banner.element.dataset.over = "yes";
     setText(banner.title, `A face in ${event.stream} looked fake`);
-    setText(banner.more, `From ${clock(banner.since)} to ${clock(event.at)}, and no longer. ${ESTIMATE}`);
+    const end = event.detail ? `. It is not cleared: ${sentence(event.detail)}` : ", and no longer.";
+    setText(banner.more, `From ${clock(banner.since)} to ${clock(event.at)}${end} ${ESTIMATE}`);
   }
 
   /** @param {string} stream */

@@ -1,6 +1,6 @@
 import { h, setText } from "./dom.js";
 import { showState } from "./state_chip.js";
-import { faceWhy, percent } from "./wording.js";
+import { faceWhy, NO_FACE, NO_PICTURE, percent } from "./wording.js";
 
 /** @import { FaceMessage, Track, Verdict } from "../api/types.js" */
 
@@ -14,7 +14,7 @@ const REFRESH = 500;
 export class FaceList {
   constructor() {
     this._list = h("ul", { class: "faces" });
-    this._none = h("p", { class: "none" }, "No face is in the picture.");
+    this._none = h("p", { class: "none" }, NO_FACE);
     this._count = h("span", { class: "count" });
     this.element = h(
       "section",
@@ -26,6 +26,11 @@ export class FaceList {
     /** @type {Map<number, Row>} */
     this._rows = new Map();
     this._shown = 0;
+  }
+
+  /** @param {boolean} there whether there is a picture at all */
+  setPicture(there) {
+    setText(this._none, there ? NO_FACE : NO_PICTURE);
   }
 
   /** @returns {number} */

@@ -1,12 +1,16 @@
-import { h } from "./dom.js";
+import { asTrouble } from "../api/trouble.js";
+import { h, setText } from "./dom.js";
+
+const UNKNOWN = "That token is not known here.";
 
 /**
- * Asks for an access token.
+ * Asks for an access token, until it is known or the person gives up.
  *
  * @param {boolean} wrong whether one was given that the server does not know
+ * @param {(token: string) => Promise<boolean>} known whether the server knows it; throws Trouble
  * @returns {Promise<string | null>} null when the person closes the dialog
  */
-export function askToken(wrong) {
+export function askToken(wrong, known) {
   return new Promise((resolve) => {
     const input = h("input", {
       id: "token",
@@ -17,29 +21,47 @@ export function askToken(wrong) {
       autofocus: true,
       "aria-describedby": "token-why",
     });
+    const said = h("strong", { class: "token-said", role: "alert" }, wrong && UNKNOWN);
+    const submit = h("button", { class: "primary", type: "submit" }, "Continue");
     const form = h(
       "form",
-      { method: "dialog" },
+      {},
       h("h2", { id: "token-title" }, "Access token"),
       h(
         "p",
         { id: "token-why" },
-        wrong ? h("strong", {}, "The server does not know that token. ") : "This server asks for one. ",
-        "Whoever runs it gives it to you; this browser tab forgets it when it is closed.",
+        "This server asks for one. Whoever runs it gives it to you; this browser tab forgets it when it is closed.",
       ),
       h("label", { for: "token" }, "Token"),
       input,
+      said,
       h(
         "div",
         { class: "buttons" },
-        h("button", { class: "primary", type: "submit" }, "Continue"),
+        submit,
         h("button", { type: "button", onclick: () => dialog.close() }, "Not now"),
       ),
     );
     const dialog = h("dialog", { class: "dialog", "aria-labelledby": "token-title" }, form);
     let token = "";
-    form.addEventListener("submit", () => {
-      token = input.value.trim();
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const tried = input.value.trim();
+      submit.disabled = true;
+      setText(said, "");
+      try {
+        if (await known(tried)) {
+          token = tried;
+          dialog.close();
+        } else {
+          setText(said, UNKNOWN);
+          input.select();
+        }
+      } catch (error) {
+        setText(said, asTrouble(error).title);
+      } finally {
+        submit.disabled = false;
+      }
     });
     dialog.addEventListener("close", () => {
       dialog.remove();

@@ -8,6 +8,9 @@ export const STATE_WORD = { REAL: "REAL", FAKE: "FAKE", UNKNOWN: "NOT JUDGED" };
 /** @type {Record<Verdict, string>} */
 const HEADLINE = { REAL: "Looks real", FAKE: "Looks fake", UNKNOWN: "Not judged" };
 
+export const NO_FACE = "No face is in the picture.";
+export const NO_PICTURE = "There is no picture.";
+
 /** @type {Record<string, string>} */
 const REASON = {
   "too small": "The face is too small in the picture. Come closer, or make the window larger.",
@@ -39,9 +42,10 @@ export function amount(value, unit, digits = 0) {
  * @param {Verdict} verdict
  * @param {number | null} share
  * @param {number} faces in the picture
+ * @param {boolean} [picture] whether there is one
  * @returns {{headline: string, sentence: string}}
  */
-export function verdictWords(verdict, share, faces) {
+export function verdictWords(verdict, share, faces, picture = true) {
   const headline = HEADLINE[verdict];
   if (verdict === "FAKE") {
     return { headline, sentence: `A face looks manipulated in ${percent(share)} of the recent judged frames.` };
@@ -49,9 +53,10 @@ export function verdictWords(verdict, share, faces) {
   if (verdict === "REAL") {
     return { headline, sentence: `Signs of manipulation in ${percent(share)} of the recent judged frames.` };
   }
+  if (!picture) return { headline, sentence: NO_PICTURE };
   return {
     headline,
-    sentence: faces ? "No face could be judged yet; the list of faces says why." : "No face is in the picture.",
+    sentence: faces ? "No face could be judged yet; the list of faces says why." : NO_FACE,
   };
 }
 
@@ -81,7 +86,7 @@ export function eventWords(event) {
     case "fake.updated":
       return `${face} still looks fake, in ${percent(event.share)} of the recent judged frames.`;
     case "fake.closed":
-      return `${face} no longer looks fake.`;
+      return event.detail ? `${face} is not cleared: ${sentence(event.detail)}` : `${face} no longer looks fake.`;
     case "stream.up":
       return event.detail ? `The stream is up (${event.detail}).` : "The stream is up.";
     case "stream.down":

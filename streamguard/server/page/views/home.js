@@ -1,12 +1,12 @@
 import { asTrouble } from "../api/trouble.js";
-import { h, icon } from "../parts/dom.js";
+import { h, icon, setText } from "../parts/dom.js";
 import { troubleBox } from "../parts/notice.js";
 import { canShare } from "../webrtc/capture.js";
 import { Wall } from "./wall.js";
 import { WebhooksSection } from "./webhooks.js";
 
 /** @import { Client } from "../api/client.js" */
-/** @import { Stream } from "../api/types.js" */
+/** @import { Scope, Stream } from "../api/types.js" */
 
 const CAMERA =
   "M4 7.5h10.5a1.5 1.5 0 0 1 1.5 1.5v6a1.5 1.5 0 0 1-1.5 1.5H4A1.5 1.5 0 0 1 2.5 15V9A1.5 1.5 0 0 1 4 7.5ZM16 11l5.5-3v8L16 13";
@@ -24,7 +24,9 @@ export class HomeView {
     this.title = "streamguard";
     this._client = client;
     this._publish = publish;
+    this._ended = new AbortController();
     this._wall = new Wall(client);
+    this._ways = this._makeWays();
     this._webhooks = new WebhooksSection(client);
     this._empty = h(
       "p",
@@ -38,10 +40,11 @@ export class HomeView {
       this._empty,
       this._wall.element,
     );
-    this.element = h("div", { class: "home" }, this._hero(), this._ways(), this._streams, this._webhooks.element);
+    this.element = h("div", { class: "home" }, this._hero(), this._ways, this._streams, this._webhooks.element);
   }
 
   stop() {
+    this._ended.abort();
     this._wall.stop();
     this._webhooks.stop();
   }
@@ -51,6 +54,27 @@ export class HomeView {
     this._empty.hidden = streams.length > 0;
     this._wall.show(streams);
     this._streams.dataset.filled = String(streams.length > 0);
+  }
+
+  /** @param {Scope[]} scopes what the token opens */
+  allow(scopes) {
+    for (const way of this._ways.querySelectorAll(".way")) {
+      const needed = /** @type {HTMLElement} */ (way).dataset.needs ?? "";
+      const allowed = scopes.some((scope) => scope === needed);
+      const lacks = way.querySelector(".lacks");
+      if (lacks) setText(lacks, allowed ? "" : `Your token lacks the scope \u201c${needed}\u201d for this.`);
+      for (const part of /** @type {NodeListOf<HTMLInputElement>} */ (way.querySelectorAll("button, input"))) {
+        if (!allowed && !part.disabled) {
+          part.disabled = true;
+          part.dataset.lacks = "yes";
+        } else if (allowed && part.dataset.lacks) {
+          // What is disabled for another reason stays so.
+          part.disabled = false;
+          delete part.dataset.lacks;
+        }
+      }
+    }
+    this._webhooks.element.hidden = !scopes.includes("admin");
   }
 
   _hero() {
@@ -66,13 +90,14 @@ export class HomeView {
     );
   }
 
-  _ways() {
+  _makeWays() {
     const share = canShare() || !window.isSecureContext;
     return h(
       "div",
       { class: "ways" },
       this._way(
         "camera",
+        "publish",
         CAMERA,
         "Check my camera",
         "See your own picture come back with every face judged.",
@@ -84,6 +109,7 @@ export class HomeView {
       ),
       this._way(
         "call",
+        "publish",
         CALL,
         "Guard a call",
         share
@@ -97,6 +123,7 @@ export class HomeView {
       ),
       this._way(
         "feed",
+        "admin",
         FEED,
         "Watch a feed",
         "Give the address of a camera or broadcast: RTSP, RTMP, HLS or a file.",
@@ -107,20 +134,22 @@ export class HomeView {
 
   /**
    * @param {string} kind
+   * @param {Scope} needs
    * @param {string} drawing
    * @param {string} title
    * @param {string} text
    * @param {HTMLElement} action
    */
-  _way(kind, drawing, title, text, action) {
+  _way(kind, needs, drawing, title, text, action) {
     const id = `way-${kind}`;
     return h(
       "section",
-      { class: "way", "aria-labelledby": id },
+      { class: "way", "aria-labelledby": id, "data-needs": needs },
       icon(drawing, "icon way-icon"),
       h("h2", { id }, title),
       h("p", {}, text),
       action,
+      h("p", { class: "lacks" }),
       h("div", { class: "said", role: "alert" }),
     );
   }
@@ -171,7 +200,18 @@ export class HomeView {
   _fullWall() {
     const button = h("button", { type: "button", class: "quiet" }, "Full screen");
     button.hidden = !document.fullscreenEnabled;
-    button.addEventListener("click", () => void this._streams.requestFullscreen());
+    const full = () => document.fullscreenElement === this._streams;
+    button.addEventListener("click", () => {
+      void (full() ? document.exitFullscreen() : this._streams.requestFullscreen());
+    });
+    document.addEventListener(
+      "fullscreenchange",
+      () => {
+        setText(button, full() ? "Leave full screen" : "Full screen");
+        this._wall.fill(full());
+      },
+      { signal: this._ended.signal },
+    );
     return button;
   }
 

@@ -12,7 +12,7 @@ import { verdictWords } from "../parts/wording.js";
 import { Stage } from "./stage.js";
 
 /** @import { Client } from "../api/client.js" */
-/** @import { Stream, StreamEvent, Verdict, VerdictMessage } from "../api/types.js" */
+/** @import { Scope, Stream, StreamEvent, Verdict, VerdictMessage } from "../api/types.js" */
 /** @import { Publisher } from "../webrtc/whip.js" */
 
 const BACK = "M19 12H5.5M11 6l-6 6l6 6";
@@ -37,6 +37,7 @@ export class StreamView {
     this._onEvent = onEvent;
     this._speak = speak;
     this._stop = new AbortController();
+    this._mayRemove = true;
     this._lastDirect = -Infinity;
     this._spokenAt = -Infinity;
     /** @type {Stream | null} */
@@ -116,6 +117,16 @@ export class StreamView {
     this._events.stop();
   }
 
+  /** @param {Scope[]} scopes what the token opens */
+  allow(scopes) {
+    this._mayRemove = scopes.includes("admin");
+    this._offerRemoval();
+  }
+
+  _offerRemoval() {
+    this._remove.hidden = this._stream?.kind !== "pulled" || !this._mayRemove;
+  }
+
   async _history() {
     try {
       for (const event of await this._client.events({ stream: this._name, limit: "40" }, this._stop.signal)) {
@@ -188,7 +199,8 @@ export class StreamView {
     this._stage.show(stream);
     const own = this._publisher ? { camera: "Your camera", call: "Your call" }[this._publisher.kind] : "";
     setText(this._about, own || stream.source || "Published to this server");
-    this._remove.hidden = stream.kind !== "pulled";
+    this._offerRemoval();
+    this._faces.setPicture(stream.state === "up");
     if (performance.now() - this._lastDirect > DIRECT) this._faces.set(stream.state === "up" ? stream.tracks : []);
     if (stream.state !== "up") this._sayVerdict("UNKNOWN", null);
   }
@@ -198,7 +210,7 @@ export class StreamView {
    * @param {number | null} share
    */
   _sayVerdict(verdict, share) {
-    const { headline, sentence } = verdictWords(verdict, share, this._faces.size);
+    const { headline, sentence } = verdictWords(verdict, share, this._faces.size, (this._stream?.state ?? "up") === "up");
     setText(this._sentence, sentence);
     this._timeline.say(share, verdict);
     if (verdict === this._verdict) return;

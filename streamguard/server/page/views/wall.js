@@ -7,6 +7,8 @@ import { streamWords } from "../parts/wording.js";
 /** @import { Stream } from "../api/types.js" */
 
 const REFRESH = 2_000;
+/** Pixels of a tile's words, below its picture. */
+const WORDS = 76;
 
 /** All streams as tiles: a picture refreshed now and then, the name, the state. Only tiles in sight are refreshed. */
 export class Wall {
@@ -23,10 +25,35 @@ export class Wall {
         if (tile?.inSight) void tile.snapshot.refresh();
       }
     });
+    this._fills = false;
+    this._size = new ResizeObserver(() => this._arrange());
+    this._size.observe(this.element);
     this._timer = setInterval(() => this._refresh(), REFRESH);
   }
 
+  /** @param {boolean} all whether the tiles share the whole height that there is, all of them in sight */
+  fill(all) {
+    this._fills = all;
+    this._arrange();
+  }
+
+  /** So many columns that the pictures are largest. */
+  _arrange() {
+    const count = this._tiles.size;
+    this.element.style.removeProperty("--columns");
+    if (!this._fills || !count) return;
+    const { width, height } = this.element.getBoundingClientRect();
+    let [best, most] = [1, 0];
+    for (let columns = 1; columns <= count; columns += 1) {
+      const rows = Math.ceil(count / columns);
+      const size = Math.min(width / columns / 16, (height / rows - WORDS) / 9);
+      if (size > most) [best, most] = [columns, size];
+    }
+    this.element.style.setProperty("--columns", String(best));
+  }
+
   stop() {
+    this._size.disconnect();
     clearInterval(this._timer);
     this._sight.disconnect();
     for (const tile of this._tiles.values()) tile.snapshot.stop();
@@ -52,6 +79,7 @@ export class Wall {
       }
       tile.show(stream);
     }
+    this._arrange();
   }
 
   _refresh() {
