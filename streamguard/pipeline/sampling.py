@@ -15,6 +15,8 @@ from streamguard.types import Frame
 
 _TOLERANCE = 1e-4
 """Seconds; media times are rounded to their time base."""
+_MADE_UP = 2.0
+"""Steps that a frame may be late, waiting for its turn, and the next one come so much sooner."""
 
 
 class Cap:
@@ -47,7 +49,7 @@ class Cap:
     def taken(self, time: float) -> None:
         """The frame of that time is judged."""
         # A frame that is a little late is made up for; a gap begins the count anew.
-        punctual = time - self._due < self._step
+        punctual = time - self._due < _MADE_UP * self._step
         self._due = (self._due if punctual else time) + self._step
 
 

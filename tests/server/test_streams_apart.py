@@ -61,7 +61,11 @@ async def test_live_streams_of_one_server(serve_with: ServeWith, clips: dict[str
             assert collector.messages[-1]["state"] == truth
             faces = [face for message in collector.messages for face in message["faces"]]
             assert {face["verdict"] for face in faces} <= {truth, "UNKNOWN"}
-            assert {face["track"] for face in faces} == {1}
+            assert all(len(message["faces"]) <= 1 for message in collector.messages)
+            # A machine that judges once a second may lose a face and find it again as another one.
+            tracks = [face["track"] for face in faces]
+            assert tracks[0] == 1
+            assert tracks == sorted(tracks)
         opened = {event.stream for event in server.events.find(limit=99)[0] if event.kind == "fake.opened"}
         assert opened == {"FAKE-0", "FAKE-1"}
 

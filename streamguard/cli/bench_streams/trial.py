@@ -97,7 +97,7 @@ def outcome(
 
 def _reason(counts: Sequence[int], seconds: float, p95: float | None, limits: Limits) -> str:
     # A window cuts between two verdicts at either end: one may be missing without the rate being lower.
-    least = limits.rate * seconds - 1
+    least = int(limits.rate * seconds) - 1
     if p95 is None or not seconds:
         return "not all streams were judged"
     if slow := sum(count < least for count in counts):
