@@ -19,11 +19,26 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 
 class Verdict(enum.StrEnum):
-    """What is said of a face, a stream or a file."""
+    """What is said of a face, a stream or a file.
+
+    REAL: no sign of manipulation was found. UNSURE: there are signs, too weak to call it fake. FAKE: it looks
+    manipulated. UNKNOWN: it was not judged.
+    """
 
     REAL = "REAL"
+    UNSURE = "UNSURE"
     FAKE = "FAKE"
     UNKNOWN = "UNKNOWN"
+
+    @property
+    def words(self) -> str:
+        """What people read; nobody is told that a face is real."""
+        return {"REAL": "no sign of manipulation found", "UNSURE": "unsure", "UNKNOWN": "NOT JUDGED"}.get(self, "FAKE")
+
+    @property
+    def label(self) -> str:
+        """The words where space is tight."""
+        return "no sign found" if self is Verdict.REAL else self.words
 
 
 class Reason(enum.StrEnum):
@@ -139,10 +154,10 @@ class FaceVerdict:
 
     Attributes:
         face: the face.
-        state: REAL, FAKE, or UNKNOWN when it was not judged.
+        state: REAL, UNSURE, FAKE, or UNKNOWN when it was not judged.
         reason: why UNKNOWN; None otherwise.
         score: calibrated fake probability 0..1; None when UNKNOWN.
-        area: pixels (of the 256x256 crop) in fake components larger than the smallest one that counts.
+        area: pixels (of the 256x256 crop) in fake components larger than the smallest one that counts; 0 unless FAKE.
         mask: the mask; None when UNKNOWN.
     """
 

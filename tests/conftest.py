@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,15 @@ def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a detector that calls green pixels fake, exactly."""
     folder = tmp_path_factory.mktemp("detector") / "green"
     models.save(green_detector(), folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def unsure_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a detector that is unsure of green pixels and calls nothing fake."""
+    folder, model = tmp_path_factory.mktemp("detector") / "unsure", green_detector("unsure")
+    spec = replace(model.spec, threshold=1.0, unsure_threshold=0.5)
+    models.save(models.LoadedModel(spec, model.network), folder)
     return folder
 
 

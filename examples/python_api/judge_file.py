@@ -20,6 +20,11 @@ async def judge(path: str, model: str) -> FileVerdict:
     return verdict
 
 
+def words(verdict: Verdict, *, in_part: bool) -> str:
+    """The verdict for people; a fake that is too short to decide it is told all the same."""
+    return "fake in part" if in_part and verdict is not Verdict.FAKE else verdict.words
+
+
 def main() -> int:
     """Leaves with 1 when a fake was found, 2 when nothing could be judged."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -33,11 +38,11 @@ def main() -> int:
         return 2
     for face in verdict.tracks:
         share = "not judged" if face.share is None else f"{face.share:.0%} of {face.judged} frames fake"
-        print(f"face {face.track}: {face.verdict} ({share}), seen {face.first:.1f}-{face.last:.1f} s")
+        said = words(face.verdict, in_part=bool(face.fake_intervals))
+        print(f"face {face.track}: {said} ({share}), seen {face.first:.1f}-{face.last:.1f} s")
         for start, end in face.fake_intervals:
             print(f"  held for fake {start:.1f}-{end:.1f} s")
-    part = ", but fake in part" if verdict.contains_fake and verdict.verdict is not Verdict.FAKE else ""
-    print(f"file: {verdict.verdict}{part}")
+    print(f"file: {words(verdict.verdict, in_part=verdict.contains_fake)}")
     if verdict.contains_fake or verdict.verdict is Verdict.FAKE:
         return 1
     return 2 if verdict.verdict is Verdict.UNKNOWN else 0

@@ -20,10 +20,15 @@ if TYPE_CHECKING:
 NOTICE = "An automated estimate that may be wrong."
 STREAM_STATE = "stream.state"
 OUTPUT_STATE = "output.state"
+RULE = (
+    "FAKE if more than half of the judged frames are fake, else UNSURE if more than half are fake or unsure, else "
+    "REAL; UNKNOWN if none was judged."
+)
 LINE_KINDS = {
     EventKind.STREAM_UP.value: "pictures flow; `detail` is their size; each connection has its `epoch`, from 0",
-    STREAM_STATE: "verdict on the stream and each face, once a second and at each change; `time` is media seconds; "
-    "`frames` received, judged and dropped so far",
+    STREAM_STATE: "verdict on the stream and each face (REAL: no sign found, UNSURE: signs too weak to call it fake, "
+    "FAKE, UNKNOWN: not judged), once a second and at each change; `time` is media seconds; `frames` received, judged "
+    "and dropped so far; `suspect_share` of a face's frames are fake or unsure",
     EventKind.FAKE_OPENED.value: "the face `track` is held for fake from now on; `share` of the window's frames",
     EventKind.FAKE_UPDATED.value: "it still is; once a minute",
     EventKind.FAKE_CLOSED.value: "it no longer is, or is gone; a `detail` tells that the stream broke off or ended, no "
@@ -44,11 +49,12 @@ class TrackDocument(_Document):
     """One face of a file."""
 
     track: int = Field(description="Id of the face's track, from 1.")
-    verdict: Verdict = Field(description="FAKE if more than half of its judged frames are fake.")
+    verdict: Verdict = Field(description=RULE)
     share: float | None = Field(description="Fake frames among the judged ones, 0..1.")
     score: float | None = Field(description="Mean calibrated fake probability, 0..1.")
     judged: int
     fake: int
+    unsure: int = Field(default=0, description="Judged frames that are not fake, but show signs too weak to be.")
     unknown: int = Field(description="Frames in which the face was there but not judged.")
     first: float = Field(description="Media seconds of the face's first frame.")
     last: float
@@ -66,13 +72,14 @@ class FileDocument(_Document):
     """What is said of one file."""
 
     path: str
-    verdict: Verdict = Field(description="FAKE if more than half of the judged frames are fake; UNKNOWN if none was.")
+    verdict: Verdict = Field(description=RULE)
     contains_fake: bool = Field(description="The sliding vote found a fake somewhere, whatever the verdict.")
     share: float | None = Field(description="Fake frames among the judged ones, 0..1.")
     score: float | None = Field(description="Mean calibrated fake probability over judged frames, 0..1.")
     frames: int
     judged: int
     fake: int
+    unsure: int = Field(default=0, description="Judged frames with an unsure face and no fake one.")
     duration: float = Field(description="Media seconds of the last frame.")
     width: int
     height: int
@@ -89,6 +96,9 @@ class ScanDocument(_Document):
     model: str = Field(description="Model name and digest.")
     engine: str = Field(description="Engine, precision and digest.")
     threshold: float = Field(description="Pixel threshold of the frame rule, 0..1.")
+    unsure_threshold: float | None = Field(
+        default=None, description="The one above which a face that is not fake is unsure; null: no face is."
+    )
     complete: bool = Field(description="False when the scan was stopped early.")
     files: list[FileDocument]
 
@@ -106,6 +116,7 @@ def file_document(path: str, scan: FileScan) -> FileDocument:
         frames=verdict.frames,
         judged=verdict.judged,
         fake=verdict.fake,
+        unsure=verdict.unsure,
         duration=scan.duration,
         width=scan.width,
         height=scan.height,
@@ -121,6 +132,7 @@ def scan_document(guard: Guard, files: list[FileDocument], *, complete: bool) ->
         model=guard.model_label,
         engine=guard.engine_label,
         threshold=guard.spec.threshold,
+        unsure_threshold=guard.spec.unsure_threshold,
         complete=complete,
         files=files,
     )
@@ -146,6 +158,7 @@ def state_line(report: FrameReport) -> dict[str, Any]:
             "track": number,
             "state": track.state.value,
             "share": track.share,
+            "suspect_share": track.suspect_share,
             "score": track.score,
             "judged": track.judged,
             **({"reason": reasons[number]} if number in reasons else {}),

@@ -19,7 +19,7 @@ from streamguard.files import write_text
 from streamguard.types import Verdict
 
 if TYPE_CHECKING:
-    from streamguard.cli.reports import FileDocument
+    from streamguard.cli.reports import FileDocument, TrackDocument
     from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.stream import FrameReport
 
@@ -29,7 +29,12 @@ ENGINE_WAIT = 600.0
 ENGINE_ANSWER = 60.0
 """Seconds that it waits for an answer: longer than a live picture does."""
 MOST_ROWS, MOST_SPANS = 20, 4
-STYLES = {Verdict.FAKE: "bold dark_orange3", Verdict.REAL: "dodger_blue2", Verdict.UNKNOWN: "grey58"}
+STYLES = {
+    Verdict.FAKE: "bold dark_orange3",
+    Verdict.UNSURE: "gold3",
+    Verdict.REAL: "dodger_blue2",
+    Verdict.UNKNOWN: "grey58",
+}
 
 
 def scan(
@@ -129,7 +134,7 @@ async def _scan_file(
     recorder: OverlayRecorder | None = None
 
     async def show(report: FrameReport) -> None:
-        said = f"{report.state.state.value:7} {report.frame.time:6.1f} s"
+        said = f"{report.state.state.label:13} {report.frame.time:6.1f} s"
         progress.update(task, total=scanned.frame_count, advance=1, state=said)
         if recorder is not None:
             await recorder.write(report)
@@ -150,11 +155,11 @@ async def _scan_file(
 
 def _print(document: FileDocument) -> None:
     """One line for the file, whatever its length, then a table of its faces."""
-    line = Text(f"{one_line(document.path)}: ").append(document.verdict.value, STYLES[document.verdict])
-    if document.contains_fake and document.verdict is not Verdict.FAKE:
-        line.append(", ").append("fake in part", STYLES[Verdict.FAKE])
+    line = Text(f"{one_line(document.path)}: ").append(*_said(document.verdict, document.verdict.words, document))
     if document.share is not None:
         line.append(f", {document.share:.0%} of {document.judged} judged frames fake")
+        if document.unsure:
+            line.append(f", {document.unsure / document.judged:.0%} unsure")
     elif document.tracks:
         line.append(", no face could be judged")
     else:
@@ -164,19 +169,30 @@ def _print(document: FileDocument) -> None:
         console.print(_table(document))
 
 
+def _said(verdict: Verdict, words: str, of: FileDocument | TrackDocument) -> tuple[str, str]:
+    """The verdict for people, and its style; where a fake was found in part, nobody reads that no sign was found."""
+    if of.fake_intervals and verdict is not Verdict.FAKE:
+        return "fake in part", STYLES[Verdict.FAKE]
+    return words, STYLES[verdict]
+
+
 def _table(document: FileDocument) -> Table:
     table = Table(box=SIMPLE, caption_justify="left", show_edge=False, pad_edge=False, collapse_padding=True)
-    for column in ("face", "verdict", "fake", "score", "judged", "unjudged", "seen, s", "held for fake, s"):
+    # A detector without a band is never unsure.
+    unsure = ["unsure"] if any(track.unsure for track in document.tracks) else []
+    columns = ("face", "verdict", "fake", *unsure, "score", "judged", "unjudged", "seen, s", "held for fake, s")
+    for column in columns:
         table.add_column(column, justify="left" if column.startswith(("verdict", "held")) else "right")
     # Fakes first, then by how much was seen of a face: a long film has hundreds of passers-by.
-    told = sorted(document.tracks, key=lambda track: (not track.fake_intervals, -track.fake, -track.judged))[:MOST_ROWS]
+    told = sorted(document.tracks, key=_gravity)[:MOST_ROWS]
     for track in sorted(told, key=lambda track: track.track):
         spans = [f"{start:.1f}-{end:.1f}" for start, end in track.fake_intervals]
         more = [f"and {len(spans) - MOST_SPANS} more"] if len(spans) > MOST_SPANS else []
         table.add_row(
             str(track.track),
-            f"[{STYLES[track.verdict]}]{track.verdict.value}[/]",
+            Text(*_said(track.verdict, track.verdict.label, track)),
             "-" if track.share is None else f"{track.share:.0%}",
+            *(f"{track.unsure / track.judged:.0%}" if track.judged else "-" for _ in unsure),
             "-" if track.score is None else f"{track.score:.2f}",
             str(track.judged),
             str(track.unknown),
@@ -186,3 +202,7 @@ def _table(document: FileDocument) -> Table:
     if hidden := len(document.tracks) - len(told):
         table.caption = f"and {hidden} more faces; --json writes all"
     return table
+
+
+def _gravity(track: TrackDocument) -> tuple[bool, int, int, int]:
+    return not track.fake_intervals, -track.fake, -track.unsure, -track.judged

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from streamguard.cli.demo import Moment
 
 COLUMNS = 4
-FAKE, REAL, UNKNOWN = "#D55E00", "#0072B2", "#999999"
+FAKE, UNSURE, REAL, UNKNOWN = "#D55E00", "#F0E442", "#0072B2", "#999999"
 
 
 def contact_sheet(
@@ -61,18 +61,19 @@ def _timeline(axes: Axes, moments: Sequence[Moment], fake_from: float | None) ->
         axes.axvspan(fake_from, max(end, fake_from), color=FAKE, alpha=0.12, linewidth=0, label="truth: fake")
     shares = [float("nan") if moment.share is None else moment.share for moment in moments]
     axes.plot(times, shares, color="black", linewidth=1.5, label="share of fake frames in the window")
-    for state, colour in ((Verdict.FAKE, FAKE), (Verdict.REAL, REAL), (Verdict.UNKNOWN, UNKNOWN)):
+    colours = {Verdict.FAKE: FAKE, Verdict.UNSURE: UNSURE, Verdict.REAL: REAL, Verdict.UNKNOWN: UNKNOWN}
+    for state, colour in colours.items():
         # A verdict holds until the next frame is judged.
         spans = [
             (moment.time, until - moment.time)
             for moment, until in zip(moments, [*times[1:], end], strict=True)
             if moment.state is state
         ]
-        axes.broken_barh(spans, (-0.16, 0.1), color=colour, linewidth=0, label=f"verdict {state.value}")
+        axes.broken_barh(spans, (-0.16, 0.1), color=colour, linewidth=0, label=f"verdict: {state.label}")
     axes.set_xlim(0, max(end, 0.1))
     axes.set_ylim(-0.18, 1.05)
     axes.set_yticks([0, 0.5, 1], ["0", "half", "all"])
     axes.set_xlabel("seconds")
     axes.set_ylabel("fake frames")
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, fontsize=9, frameon=False)
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=6, fontsize=9, frameon=False)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STATE_EVERY = 1.0
 MOST_ROWS = 12
+FIRST = {Verdict.FAKE: 0, Verdict.UNSURE: 1}
 NOTICE = "An automated estimate that may be wrong."
 
 
@@ -212,7 +213,7 @@ class TextLines:
         elif item.state.state is not self._told:
             self._told = item.state.state
             now = datetime.now(UTC)
-            console.print(f"{now:%H:%M:%S} {item.frame.time:.1f} s: {self._told.value}", soft_wrap=True)
+            console.print(f"{now:%H:%M:%S} {item.frame.time:.1f} s: {self._told.words}", soft_wrap=True)
         sys.stdout.flush()
 
     def output(self, status: PushStatus) -> None:
@@ -272,15 +273,15 @@ class Screen:
             table.title = f"{self._title}: waiting for the first frame"
             return table
         table.title = (
-            f"{self._title}   {report.frame.time:.1f} s   [{STYLES[report.state.state]}]{report.state.state.value}[/]"
+            f"{self._title}   {report.frame.time:.1f} s   [{STYLES[report.state.state]}]{report.state.state.words}[/]"
         )
         reasons = {face.face.track: face.reason.value for face in report.faces if face.reason}
         counts = report.counts
         below = [f"frames: {counts.received} received, {counts.judged} judged, {counts.dropped} dropped"]
-        # Those held for fake first, then the ones in the picture now.
+        # Those held for fake first, then the doubtful, then the ones in the picture now.
         tracks = sorted(
             report.state.tracks.items(),
-            key=lambda one: (one[1].state is not Verdict.FAKE, -one[1].judged, one[0]),
+            key=lambda one: (FIRST.get(one[1].state, len(FIRST)), -one[1].judged, one[0]),
         )
         if len(tracks) > MOST_ROWS:
             below.append(f"and {len(tracks) - MOST_ROWS} more faces")
@@ -288,7 +289,7 @@ class Screen:
         for number, track in tracks[:MOST_ROWS]:
             table.add_row(
                 str(number),
-                f"[{STYLES[track.state]}]{'NOT JUDGED' if track.state is Verdict.UNKNOWN else track.state.value}[/]",
+                f"[{STYLES[track.state]}]{track.state.label}[/]",
                 reasons.get(number, ""),
                 "-" if track.share is None else f"{track.share:.0%}",
                 "-" if track.score is None else f"{track.score:.2f}",

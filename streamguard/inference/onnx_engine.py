@@ -128,6 +128,7 @@ def onnx_model(
         margin=margin,
         threshold=pixel_threshold(meaning, threshold),
         smallest_component=100 if is_map(meaning) else 0,
+        unsure_threshold=None,
         calibration_slope=1.0 if is_map(meaning) else SQUASH,
         calibration_offset=0.0,
         weights_file=path.name,

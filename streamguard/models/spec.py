@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from streamguard.errors import ConfigError, UnknownModel
 
@@ -39,7 +39,16 @@ class _Input(_Table):
 
 class _Rule(_Table):
     threshold: Unit
+    unsure_threshold: Unit | None = None
     smallest_component: int = Field(default=100, ge=0)
+
+    @field_validator("unsure_threshold")
+    @classmethod
+    def _below_fake(cls, value: float | None, info: ValidationInfo) -> float | None:
+        threshold = info.data.get("threshold")
+        if value is not None and threshold is not None and value > threshold:
+            raise ValueError(f"{value} exceeds rule.threshold {threshold}")
+        return value
 
 
 class _Calibration(_Table):
@@ -103,11 +112,13 @@ class ModelSpec:
         margin: side of the crop as a multiple of the face box's longer side; the same in training and live.
         mean, std: RGB normalisation of pixels scaled to 0..1.
         threshold: a pixel whose fake probability is above it is fake, 0..1.
-        smallest_component: fake components up to this many model pixels are ignored.
+        smallest_component: components up to this many model pixels are ignored.
         calibration_slope, calibration_offset: Platt scaling of the raw score (Platt, 1999).
         smallest_face: shorter side of the face box in frame pixels below which a face is not judged.
         least_sharpness: sharpness of the crop below which a face is not judged (see `faces.gate`).
         least_inside: share of the crop inside the picture below which a face is not judged, 0..1.
+        unsure_threshold: a face that is not fake is unsure where pixels are above it, 0..1, at most `threshold`; equal
+            to it or None: no face is.
         weights_file, weights_sha256: the safetensors file beside the spec and its hash.
         folder: where the spec was read; None for a model made in memory.
         digest: 12 hex digits naming spec and weights together.
@@ -132,6 +143,7 @@ class ModelSpec:
     smallest_face: float = 48.0
     least_sharpness: float = 0.0
     least_inside: float = 0.75
+    unsure_threshold: float | None = None
     weights_file: str = "weights.safetensors"
     weights_sha256: str = ""
     folder: Path | None = None
@@ -195,7 +207,11 @@ def format_spec(spec: ModelSpec) -> str:
             "members": spec.members,
         },
         "input": {"size": spec.size, "margin": spec.margin, "mean": list(spec.mean), "std": list(spec.std)},
-        "rule": {"threshold": spec.threshold, "smallest_component": spec.smallest_component},
+        "rule": {
+            "threshold": spec.threshold,
+            **({} if spec.unsure_threshold is None else {"unsure_threshold": spec.unsure_threshold}),
+            "smallest_component": spec.smallest_component,
+        },
         "calibration": {"slope": spec.calibration_slope, "offset": spec.calibration_offset},
         "gate": {
             "smallest_face": spec.smallest_face,
@@ -224,4 +240,5 @@ def _first(error: ValidationError) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         return f"unknown key `{key}`"
-    return f"`{key}`: {problem['msg']}" if key else problem["msg"].removeprefix("Value error, ")
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"`{key}`: {message}" if key else message

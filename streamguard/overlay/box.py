@@ -1,4 +1,6 @@
-"""Face boxes whose line differs by state: double for FAKE, single for REAL, dashed for what was not judged."""
+"""Face boxes whose line differs by state: double for FAKE, its inner line dashed for UNSURE, single for REAL, dashed
+for what was not judged.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +36,16 @@ def paint_box(canvas: Canvas, box: Box, state: Verdict, width: int, rgb: Rgb) ->
     left, top, right, bottom = x0 - region.x0, y0 - region.y0, x1 - 1 - region.x0, y1 - 1 - region.y0
     line = np.zeros(region.shape, np.uint8)
     rings = [(0, width)]
-    if state is Verdict.FAKE:
+    if state in (Verdict.FAKE, Verdict.UNSURE):
         rings.append((2 * width + 1, max(1, width // 2)))
     for inset, thick in rings:
         for step in range(inset, inset + thick):
             if left + step <= right - step and top + step <= bottom - step:
                 cv2.rectangle(line, (left + step, top + step), (right - step, bottom - step), 255, 1)
-    if state is Verdict.UNKNOWN:
-        _dash(line, (left, top, right, bottom), width)
+    inset, thick = rings[-1]
+    ends = (left + inset, top + inset, right - inset, bottom - inset)
+    if state in (Verdict.UNKNOWN, Verdict.UNSURE) and ends[0] <= ends[2] and ends[1] <= ends[3]:
+        _dash(line, ends, thick)
     around = cv2.dilate(line, np.ones((3, 3), np.uint8))
     rim = np.asarray(np.minimum(cv2.subtract(around, line), _RIM_ALPHA), np.uint8)
     for side in _sides(region, (x0, y0, x1, y1), reach):

@@ -1,7 +1,7 @@
 """Colours as the picture stores them.
 
-The palette is Okabe and Ito's, "Color universal design" (2008): vermillion and blue stay apart for every common
-form of colour blindness. The conversion follows ITU-R BT.601 and BT.709.
+The palette is Okabe and Ito's, "Color universal design" (2008): vermillion, yellow and blue stay apart for every
+common form of colour blindness. The conversion follows ITU-R BT.601 and BT.709.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ Yuv: TypeAlias = tuple[int, int, int]
 Matrix: TypeAlias = Literal["bt601", "bt709"]
 
 VERMILLION: Rgb = (213, 94, 0)
+YELLOW: Rgb = (240, 228, 66)
 BLUE: Rgb = (0, 114, 178)
 GREY: Rgb = (140, 140, 140)
 WHITE: Rgb = (255, 255, 255)

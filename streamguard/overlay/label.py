@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import functools
+import math
 
 import cv2
 import numpy as np
 
 from streamguard.overlay.canvas import Canvas, Patch
-from streamguard.overlay.colour import PLATE, WHITE, Matrix, Rgb
+from streamguard.overlay.colour import PLATE, WHITE, Matrix, Rgb, rgb_to_yuv
 from streamguard.types import Picture, UInt8Array, Verdict
 
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 _PROBE_SCALE = 4.0
 _FINE = 8
+_BRIGHT = 160
+"""Luma, 0..255, above which a tile's sign is dark."""
 
 
 def ascii_only(text: str) -> str:
@@ -62,10 +65,10 @@ def text_coverage(text: str, cap: int) -> UInt8Array:
 
 @functools.lru_cache(maxsize=64)
 def sign_coverage(state: Verdict, side: int) -> UInt8Array:
-    """The sign of a state, so that colour is never its only carrier: `!`, a ring, or `?`.
+    """The sign of a state, so that colour is never its only carrier: `!`, `~`, a ring, or `?`.
 
     Args:
-        state: FAKE, REAL or UNKNOWN.
+        state: FAKE, UNSURE, REAL or UNKNOWN.
         side: pixels, at least 1.
 
     Returns:
@@ -81,6 +84,9 @@ def sign_coverage(state: Verdict, side: int) -> UInt8Array:
         corners = np.array([at(41, 18), at(59, 18), at(55, 60), at(45, 60)], np.int32)
         cv2.fillConvexPoly(fine, corners, 255)
         cv2.circle(fine, at(50, 75), round(8.5 * unit), 255, -1)
+    elif state is Verdict.UNSURE:
+        wave = [at(x, 50 - 11 * math.sin((x - 24) / 52 * 2 * math.pi)) for x in range(24, 77, 2)]
+        cv2.polylines(fine, [np.array(wave, np.int32)], False, 255, max(1, round(12 * unit)))
     elif state is Verdict.REAL:
         cv2.circle(fine, at(50, 50), round(24 * unit), 255, max(1, round(11 * unit)))
     else:
@@ -135,24 +141,25 @@ def draw_label(canvas: Canvas, text: str, state: Verdict, cap: int, colour: Rgb,
         return
     rows, columns = tile.shape
     canvas.blend(tile, np.full((rows, columns), 255, np.uint8), colour)
-    canvas.blend(tile, np.ascontiguousarray(sign_coverage(state, height)[:rows, :columns]), WHITE)
+    ink = PLATE if rgb_to_yuv(colour, "bt601", True)[0] > _BRIGHT else WHITE
+    canvas.blend(tile, np.ascontiguousarray(sign_coverage(state, height)[:rows, :columns]), ink)
     if not text:
         return
-    ink = text_coverage(text, cap)
+    letters = text_coverage(text, cap)
     left = height + round(0.6 * cap)
-    region = canvas.region(left, 0, left + ink.shape[1], height)
+    region = canvas.region(left, 0, left + letters.shape[1], height)
     if region is None:
         return
     rows, columns = region.shape
     coverage = np.zeros((rows, columns), np.uint8)
     # the text's rows are centred on the plate's: both are symmetrical about the capitals
-    top = (height - ink.shape[0]) // 2
+    top = (height - letters.shape[0]) // 2
     shift = left - region.x0
-    first, last = max(0, top), min(rows, top + ink.shape[0])
-    span = min(ink.shape[1], columns - shift)
+    first, last = max(0, top), min(rows, top + letters.shape[0])
+    span = min(letters.shape[1], columns - shift)
     if span <= 0 or first >= last:
         return
-    coverage[first:last, shift : shift + span] = ink[first - top : last - top, :span]
+    coverage[first:last, shift : shift + span] = letters[first - top : last - top, :span]
     canvas.blend(region, coverage, WHITE)
 
 

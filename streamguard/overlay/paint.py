@@ -17,14 +17,14 @@ from streamguard.types import Box, Picture, Verdict
 _DEFAULT = OverlayStyle()
 _SMALLEST_CAP = 5
 _BANNER_ALPHA = 205
-_ORDER = (Verdict.UNKNOWN, Verdict.REAL, Verdict.FAKE)
+_ORDER = (Verdict.UNKNOWN, Verdict.REAL, Verdict.UNSURE, Verdict.FAKE)
 _Rect = tuple[int, int, int, int]
 
 
 def paint(picture: Picture, items: Sequence[OverlayItem], style: OverlayStyle = _DEFAULT) -> Picture:
     """A copy of the picture with every face painted; only the faces' own regions differ.
 
-    Heat comes first, then contours and boxes, then labels; FAKE lies above REAL above UNKNOWN. A label is put
+    Heat comes first, then contours and boxes, then labels; FAKE lies above UNSURE, REAL and UNKNOWN. A label is put
     above its box, else below, else inside, always within the picture and apart from the others where there is
     room; it is shortened and then made smaller to fit, and left out where not even its sign fits. A face
     whose box is not finite, has no area or lies outside the picture gets no box and no label.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from streamguard.errors import ConfigError
-from streamguard.overlay.colour import BLUE, GREY, VERMILLION, Rgb
+from streamguard.overlay.colour import BLUE, GREY, VERMILLION, YELLOW, Rgb
 from streamguard.types import Face, Mask, Reason, Verdict
 
 
@@ -37,7 +37,7 @@ class OverlayStyle:
     """How the overlay looks.
 
     Attributes:
-        fake, real, unknown: colours of the states; `fake` is the heat's, too.
+        fake, real, unknown, unsure: colours of the states; `fake` is the heat's, too.
         heat_alpha: opacity of the heat where the probability is 1, 0..1.
         heat_floor: heat above which it is painted, 0..1; heat is the probability against the threshold, one half at
             it (see `mask.heat`).
@@ -57,6 +57,7 @@ class OverlayStyle:
     scale: float = 1.0
     show_share: bool = False
     keep_top: int = 0
+    unsure: Rgb = YELLOW
 
     def __post_init__(self) -> None:
         checks = (
@@ -65,7 +66,7 @@ class OverlayStyle:
             (0 < self.scale <= 4, f"scale {self.scale} is not above 0 and at most 4"),
             (self.keep_top >= 0, f"keep_top {self.keep_top} is negative"),
             (
-                all(0 <= part <= 255 for rgb in (self.fake, self.real, self.unknown) for part in rgb),
+                all(0 <= part <= 255 for rgb in map(self.colour, Verdict) for part in rgb),
                 "a colour part is not in 0..255",
             ),
         )
@@ -75,19 +76,21 @@ class OverlayStyle:
 
     def colour(self, state: Verdict) -> Rgb:
         """The colour of a state."""
-        return {Verdict.FAKE: self.fake, Verdict.REAL: self.real}.get(state, self.unknown)
+        colours = {Verdict.FAKE: self.fake, Verdict.UNSURE: self.unsure, Verdict.REAL: self.real}
+        return colours.get(state, self.unknown)
 
 
 def label_texts(item: OverlayItem, style: OverlayStyle) -> tuple[str, ...]:
     """What a face's label says, the longest text first, ending with none (the sign alone)."""
     track = f"#{item.face.track} "
+    label = item.state.label
     if item.state is Verdict.UNKNOWN:
         reason = f": {item.reason.value}" if item.reason is not None else ""
-        return f"{track}NOT JUDGED{reason}", f"{track}NOT JUDGED", "NOT JUDGED", ""
-    # The score is how probable a fake is: behind REAL it would read as the opposite.
+        return f"{track}{label}{reason}", f"{track}{label}", label, ""
+    # The score is how probable a fake is: behind any other word it would read as how sure that is.
     score = f" {item.score:.2f}" if item.score is not None and item.state is Verdict.FAKE else ""
-    said = f"{item.state.value}{score}"
-    texts = (f"{track}{said}", said, item.state.value, "")
+    said = f"{label}{score}"
+    texts = (f"{track}{said}", said, label, "")
     if style.show_share and item.share is not None:
         return f"{track}{said} ({item.share:.0%} of frames)", *texts
     return texts

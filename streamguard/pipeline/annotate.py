@@ -104,7 +104,7 @@ def _painted(picture: Picture, items: list[OverlayItem], report: FrameReport, ti
     if not title:
         return paint(picture, items)
     marked = paint(picture, items, OverlayStyle(keep_top=banner_height(picture)))
-    return banner(marked, f"{report.state.state.value}  {time:6.2f} s", report.state.state)
+    return banner(marked, f"{report.state.state.words}  {time:6.2f} s", report.state.state)
 
 
 def _speed(old: Box, new: Box, step: float, before: tuple[float, float] | None) -> tuple[float, float]:

@@ -276,10 +276,9 @@ def check_input(spec: ModelSpec) -> ModelSpec:
 
 
 def frame_rule(spec: ModelSpec) -> FrameRule:
-    """The frame rule at the spec's threshold, component size and calibration."""
-    return FrameRule(
-        spec.threshold, spec.smallest_component, Calibration(spec.calibration_slope, spec.calibration_offset)
-    )
+    """The frame rule at the spec's thresholds, component size and calibration."""
+    calibration = Calibration(spec.calibration_slope, spec.calibration_offset)
+    return FrameRule(spec.threshold, spec.smallest_component, calibration, spec.unsure_threshold)
 
 
 def gate(spec: ModelSpec) -> Gate:

@@ -41,6 +41,7 @@ class TrackDocument(Document):
     reason: str | None = Field(description="Why it is not judged, in plain words.")
     score: Share | None
     share: Share | None = Field(description="Fake frames among the judged ones of the window.")
+    suspect_share: Share | None = Field(description="Fake and unsure frames among them.")
 
 
 class RatesDocument(Document):
@@ -81,7 +82,10 @@ class VoteDocument(Document):
     """How a face's frames become its verdict."""
 
     window: Annotated[float, Field(gt=0)] = Field(description="Seconds of frames that count.")
-    open_share: Share = Field(description="FAKE when more than this share of them is fake.")
+    open_share: Share = Field(
+        description="FAKE when more than this share of them is fake; where not, UNSURE while more than it are fake or "
+        "unsure."
+    )
     close_share: Share = Field(description="No longer FAKE when less than this share is.")
 
 
@@ -283,7 +287,8 @@ class FaceMessage(Document):
     reason: str | None
     score: Share | None
     state: Verdict = Field(description="The track's voted verdict.")
-    share: Share | None
+    share: Share | None = Field(description="Fake frames among the judged ones of the window.")
+    suspect_share: Share | None = Field(description="Fake and unsure frames among them.")
 
 
 class VerdictMessage(Document):
@@ -297,6 +302,7 @@ class VerdictMessage(Document):
     latency_ms: float = Field(description="From the frame's arrival to its verdict.")
     state: Verdict = Field(description="The stream's voted verdict.")
     share: Share | None = Field(description="Fake frames in the window of the worst track.")
+    suspect_share: Share | None = Field(description="Fake and unsure frames, of the worst track alike.")
     faces: list[FaceMessage]
 
 

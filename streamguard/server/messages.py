@@ -32,9 +32,11 @@ def verdict_message(stream: str, report: FrameReport, latency: float) -> Verdict
                 score=_short(verdict.score),
                 state=track.state,
                 share=_short(track.share),
+                suspect_share=_short(track.suspect_share),
             )
         )
     shares = [track.share for track in tracks.values() if track.share is not None]
+    suspect = [track.suspect_share for track in tracks.values() if track.suspect_share is not None]
     return VerdictMessage(
         stream=stream,
         epoch=frame.epoch,
@@ -43,6 +45,7 @@ def verdict_message(stream: str, report: FrameReport, latency: float) -> Verdict
         latency_ms=round(latency * 1e3, 1),
         state=report.state.state,
         share=_short(max(shares, default=None)),
+        suspect_share=_short(max(suspect, default=None)),
         faces=faces,
     )
 
@@ -59,6 +62,7 @@ def track_documents(report: FrameReport | None) -> list[TrackDocument]:
             reason=reasons.get(number),
             score=_short(track.score),
             share=_short(track.share),
+            suspect_share=_short(track.suspect_share),
         )
         for number, track in sorted(report.state.tracks.items())
     ]

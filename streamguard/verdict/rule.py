@@ -1,4 +1,4 @@
-"""The frame rule: from one face's fake-probability map to REAL or FAKE, and to a calibrated score.
+"""The frame rule: from one face's fake-probability map to REAL, UNSURE or FAKE, and to a calibrated score.
 
 Source of the rule: Preste, deepfake detection by segmentation (connected components of more than 100 points
 above a grid-searched threshold make the frame fake). Source of the calibration: Platt, "Probabilistic outputs
@@ -113,18 +113,27 @@ class FrameRule:
         threshold: a pixel counts when its probability is strictly above, 0..1.
         smallest_component: pixels; an 8-connected component counts when it has strictly more.
         calibration: from the raw to the calibrated score.
+        unsure_threshold: what counts above it makes a face that is not FAKE an UNSURE one, 0..1, at most `threshold`;
+            equal to it or None: no face is.
 
     Raises:
-        ConfigError: a threshold outside 0..1 or a negative component size.
+        ConfigError: a threshold outside its range or a negative component size.
     """
 
     threshold: float
     smallest_component: int
     calibration: Calibration
+    unsure_threshold: float | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.threshold <= 1.0:
             raise ConfigError("frame rule", f"threshold {self.threshold} is not in 0..1", "Choose one in 0..1")
+        if self.unsure_threshold is not None and not 0.0 <= self.unsure_threshold <= self.threshold:
+            raise ConfigError(
+                "frame rule",
+                f"unsure threshold {self.unsure_threshold} is not in 0..{self.threshold}",
+                "Choose one up to the threshold",
+            )
         if self.smallest_component < 0:
             raise ConfigError(
                 "frame rule",
@@ -133,7 +142,7 @@ class FrameRule:
             )
 
     def fake_area(self, probability: UInt8Array) -> int:
-        """Pixels in the components that make a face fake; 0 when it is real.
+        """Pixels in the components that make a face fake; 0 when it is not.
 
         Args:
             probability: uint8 [height, width], 0..255 for 0..1.
@@ -142,7 +151,10 @@ class FrameRule:
             ValueError: the map is empty, not two-dimensional, or not uint8.
         """
         _check(probability)
-        _, above = cv2.threshold(probability, level_above(self.threshold) - 1, 1, cv2.THRESH_BINARY)
+        return self._area(probability, self.threshold)
+
+    def _area(self, probability: UInt8Array, threshold: float) -> int:
+        _, above = cv2.threshold(probability, level_above(threshold) - 1, 1, cv2.THRESH_BINARY)
         if cv2.countNonZero(above) <= self.smallest_component:
             return 0
         x, y, width, height = cv2.boundingRect(above)
@@ -153,7 +165,7 @@ class FrameRule:
         return int(areas[areas > self.smallest_component].sum())
 
     def judge(self, mask: Mask) -> FaceVerdict:
-        """REAL or FAKE, the calibrated score and the fake area of one mask.
+        """REAL, UNSURE or FAKE, the calibrated score and the fake area of one mask.
 
         Args:
             mask: probability uint8 [256, 256] (any other height and width is judged alike).
@@ -165,9 +177,16 @@ class FrameRule:
             ValueError: the map is empty, not two-dimensional, or not uint8.
         """
         area = self.fake_area(mask.probability)
+        low = self.threshold if self.unsure_threshold is None else self.unsure_threshold
+        if area:
+            state = Verdict.FAKE
+        elif low < self.threshold and self._area(mask.probability, low):
+            state = Verdict.UNSURE
+        else:
+            state = Verdict.REAL
         return FaceVerdict(
             face=mask.crop.face,
-            state=Verdict.FAKE if area else Verdict.REAL,
+            state=state,
             score=self.calibration.apply(raw_score(mask.probability)),
             area=area,
             mask=mask,

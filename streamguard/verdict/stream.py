@@ -37,7 +37,7 @@ class StreamState:
 
     Attributes:
         time: media seconds of the frame.
-        state: FAKE if any track is FAKE, else REAL if any is REAL, else UNKNOWN.
+        state: FAKE if any track is FAKE, else UNSURE if any is, else REAL if any is, else UNKNOWN.
         tracks: the state of every track in sight, and of those lost from sight for less than `forget_after`.
         transitions: what this frame brought, in the order it happened.
     """
@@ -189,7 +189,7 @@ class StreamVote:
 
 def _worst(states: Mapping[int, TrackState]) -> Verdict:
     found = {state.state for state in states.values()}
-    for verdict in (Verdict.FAKE, Verdict.REAL):
+    for verdict in (Verdict.FAKE, Verdict.UNSURE, Verdict.REAL):
         if verdict in found:
             return verdict
     return Verdict.UNKNOWN

@@ -7,7 +7,7 @@ frames are). The rule alone hides a short fake in a long file, so the fake inter
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -25,9 +25,10 @@ class TrackSummary:
 
     Attributes:
         track: the track id.
-        verdict: FAKE if more than half of its judged frames are fake, UNKNOWN with too few judged, else REAL.
+        verdict: FAKE if more than half of its judged frames are fake, else UNSURE if more than half are fake or
+            unsure, else REAL; UNKNOWN with too few judged.
         share: fake frames among the judged ones, 0..1; None when none was judged.
-        judged, fake, unknown: frames; fake ones are judged ones too.
+        judged, fake, unsure, unknown: frames; fake and unsure ones are judged ones too, and no frame is both.
         first, last: media seconds of its first and last frame.
         score: mean calibrated fake probability of its judged frames, 0..1; None when none was judged.
         fake_intervals: when the sliding vote held it for fake.
@@ -38,6 +39,7 @@ class TrackSummary:
     share: float | None
     judged: int
     fake: int
+    unsure: int
     unknown: int
     first: float
     last: float
@@ -50,11 +52,13 @@ class FileVerdict:
     """What is said of a file.
 
     Attributes:
-        verdict: FAKE if more than half of its judged frames are fake, UNKNOWN with too few judged, else REAL.
+        verdict: FAKE if more than half of its judged frames are fake, else UNSURE if more than half are fake or
+            unsure, else REAL; UNKNOWN with too few judged.
         share: fake frames among the judged ones, 0..1; None when none was judged.
         frames: frames pushed.
         judged: frames with at least one judged face.
         fake: frames with at least one fake face.
+        unsure: frames with at least one unsure face and no fake one.
         score: mean over the judged frames of their highest calibrated score, 0..1; None when none was judged.
         tracks: by first appearance.
         fake_intervals: the tracks' intervals, merged where they overlap or touch, in order.
@@ -66,6 +70,7 @@ class FileVerdict:
     frames: int
     judged: int
     fake: int
+    unsure: int
     score: float | None
     tracks: tuple[TrackSummary, ...]
     fake_intervals: tuple[Interval, ...]
@@ -76,11 +81,15 @@ class FileVerdict:
 class _Count:
     judged: int = 0
     fake: int = 0
+    unsure: int = 0
     score_sum: float = 0.0
 
-    def add(self, fake: bool, score: float) -> None:
+    def add(self, states: Set[Verdict], score: float) -> None:
         self.judged += 1
-        self.fake += fake
+        if Verdict.FAKE in states:
+            self.fake += 1
+        elif Verdict.UNSURE in states:
+            self.unsure += 1
         self.score_sum += score
 
     @property
@@ -94,7 +103,9 @@ class _Count:
     def verdict(self, min_judged: int) -> Verdict:
         if self.judged < min_judged:
             return Verdict.UNKNOWN
-        return Verdict.FAKE if 2 * self.fake > self.judged else Verdict.REAL
+        if 2 * self.fake > self.judged:
+            return Verdict.FAKE
+        return Verdict.UNSURE if 2 * (self.fake + self.unsure) > self.judged else Verdict.REAL
 
 
 @dataclass(slots=True)
@@ -147,8 +158,7 @@ class VideoTally:
         self._transitions(state)
         judged = [verdict for verdict in verdicts if verdict.state is not Verdict.UNKNOWN]
         if judged:
-            fake = any(verdict.state is Verdict.FAKE for verdict in judged)
-            self._count.add(fake, max(verdict.score or 0.0 for verdict in judged))
+            self._count.add({verdict.state for verdict in judged}, max(verdict.score or 0.0 for verdict in judged))
         for verdict in verdicts:
             self._face(state.time, verdict)
 
@@ -161,6 +171,7 @@ class VideoTally:
                 share=track.count.share,
                 judged=track.count.judged,
                 fake=track.count.fake,
+                unsure=track.count.unsure,
                 unknown=track.unknown,
                 first=track.first,
                 last=track.last,
@@ -175,6 +186,7 @@ class VideoTally:
             frames=self._frames,
             judged=self._count.judged,
             fake=self._count.fake,
+            unsure=self._count.unsure,
             score=self._count.score,
             tracks=tracks,
             fake_intervals=merge([run for track in tracks for run in track.fake_intervals]),
@@ -187,9 +199,8 @@ class VideoTally:
         if verdict.state is Verdict.UNKNOWN:
             track.unknown += 1
             return
-        fake = verdict.state is Verdict.FAKE
-        track.count.add(fake, verdict.score or 0.0)
-        if fake and track.open is not None:
+        track.count.add({verdict.state}, verdict.score or 0.0)
+        if verdict.state is Verdict.FAKE and track.open is not None:
             track.open = (track.open[0], time)
 
     def _transitions(self, state: StreamState) -> None:

@@ -7,6 +7,9 @@ How many frames must agree decides how often a verdict is wrong, how long that t
 which few frames are judged keeps the quorum and gets a longer window: it reaches back to the last `quorum` frames of
 the stream, whether the face was judged in them or not, but no further than `longest`. Wherever `window` holds a quorum
 of the stream's frames, nothing is different; a face that is merely out of sight for a while never lengthens it.
+
+UNSURE frames are judged ones that are not fake: they open and close nothing. They decide only what is said of a face
+that is not held for fake.
 """
 
 from __future__ import annotations
@@ -72,13 +75,15 @@ class TrackState:
     """What the vote says of one track after a frame.
 
     Attributes:
-        state: UNKNOWN until a quorum, then REAL or FAKE with hysteresis.
+        state: UNKNOWN until a quorum, then FAKE with hysteresis; where not FAKE, UNSURE while `suspect_share` is above
+            `open_share`, else REAL.
         share: fake frames among the judged ones of the window, 0..1; None when the window holds none.
         score: mean calibrated fake probability of the window's judged frames, 0..1; None when there are none.
         judged: judged frames in the window.
         changed: what this very frame did to the verdict.
         since: media seconds of the frame that brought the present state.
         fakes: media seconds of the window's first and last fake frame; None when there is none.
+        suspect_share: fake and unsure frames among the judged ones, as `share`.
     """
 
     state: Verdict
@@ -88,13 +93,14 @@ class TrackState:
     changed: Literal["opened", "closed"] | None
     since: float
     fakes: tuple[float, float] | None
+    suspect_share: float | None = None
 
 
 class TrackVote:
     """The vote of one track, fed frame by frame; constant time per frame on average.
 
     When the judged frames fall below the quorum an open FAKE stays FAKE (a face that hides must not clear
-    itself), and a REAL becomes UNKNOWN.
+    itself), and what is REAL or UNSURE becomes UNKNOWN.
 
     Args:
         settings: how frames are counted.
@@ -103,9 +109,10 @@ class TrackVote:
     def __init__(self, settings: VoteSettings) -> None:
         self._settings = settings
         # Frames of the window, newest last: time, and the vote where the face was judged in it.
-        self._frames: deque[tuple[float, tuple[bool, int] | None]] = deque()
+        self._frames: deque[tuple[float, tuple[Verdict, int] | None]] = deque()
         self._judged: deque[float] = deque()
         self._fakes: deque[float] = deque()
+        self._unsure = 0
         self._score_sum = 0
         self._state = Verdict.UNKNOWN
         self._since = 0.0
@@ -136,10 +143,11 @@ class TrackVote:
         self._time = time
         vote = None
         if state is not Verdict.UNKNOWN and score is not None:
-            vote = state is Verdict.FAKE, round(score * _UNIT)
+            vote = state, round(score * _UNIT)
             self._judged.append(time)
             self._score_sum += vote[1]
-            if vote[0]:
+            self._unsure += state is Verdict.UNSURE
+            if state is Verdict.FAKE:
                 self._fakes.append(time)
         self._frames.append((time, vote))
         self._expire(time)
@@ -151,25 +159,29 @@ class TrackVote:
         while frames[0][0] <= oldest or (frames[0][0] <= now - settings.window and len(frames) > settings.quorum):
             _, vote = frames.popleft()
             if vote is not None:
-                fake, units = vote
+                state, units = vote
                 self._judged.popleft()
                 self._score_sum -= units
-                if fake:
+                self._unsure -= state is Verdict.UNSURE
+                if state is Verdict.FAKE:
                     self._fakes.popleft()
 
     def _decide(self, time: float) -> TrackState:
         settings, judged, fake = self._settings, len(self._judged), len(self._fakes)
         share = fake / judged if judged else None
+        suspect = (fake + self._unsure) / judged if judged else None
         quorum = judged >= settings.quorum and self._judged[-1] - self._judged[0] >= settings.min_span
+        unsure = suspect is not None and suspect > settings.open_share
+        not_fake = Verdict.UNSURE if unsure else Verdict.REAL
         before = self._state
         if before is Verdict.FAKE:
             held = time - self._since >= settings.min_hold
             if quorum and share is not None and share < settings.close_share and held:
-                self._state = Verdict.REAL
+                self._state = not_fake
         elif not quorum or share is None:
             self._state = Verdict.UNKNOWN
         else:
-            self._state = Verdict.FAKE if share > settings.open_share else Verdict.REAL
+            self._state = Verdict.FAKE if share > settings.open_share else not_fake
         changed: Literal["opened", "closed"] | None = None
         if self._state is not before:
             self._since = time
@@ -185,4 +197,5 @@ class TrackVote:
             changed=changed,
             since=self._since,
             fakes=(self._fakes[0], self._fakes[-1]) if self._fakes else None,
+            suspect_share=suspect,
         )

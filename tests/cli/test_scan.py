@@ -11,7 +11,7 @@ from streamguard.cli.reports import ScanDocument
 from streamguard.media import open_source
 from tests.cli.conftest import Run, assert_one_line
 from tests.support.media_files import make_video, replace_bytes, truncate
-from tests.support.portraits import RATE, SIZE, portrait_pictures
+from tests.support.portraits import RATE, SIZE, portrait_clip, portrait_pictures
 
 
 def report(path: Path) -> ScanDocument:
@@ -31,10 +31,35 @@ def test_a_report_of_two_files(run: Run, half_fake: Path, real: Path, tmp_path: 
     assert document.model.startswith("green@")
     lines = result.stdout.splitlines()
     assert f"{half_fake}: FAKE, 52% of 116 judged frames fake" in lines
-    assert f"{real}: REAL, 0% of 36 judged frames fake" in lines
+    assert f"{real}: no sign of manipulation found, 0% of 36 judged frames fake" in lines
     assert all(len(line) <= 80 for line in lines if not line.startswith("/"))
     assert any(line.split()[:3] == ["1", "FAKE", "52%"] and line.endswith("3.0-6.0") for line in map(str.rstrip, lines))
     assert [path.name for path in tmp_path.iterdir()] == ["out.json"]
+
+
+def test_a_file_that_is_unsure(run: Run, half_fake: Path, unsure_detector: Path, tmp_path: Path) -> None:
+    result = run("scan", half_fake, "--json", "out.json", "--exit-code", model=unsure_detector)
+    assert (result.returncode, result.stderr) == (0, "")
+    document = report(tmp_path / "out.json")
+    assert (document.threshold, document.unsure_threshold) == (1.0, 0.5)
+    (told,) = document.files
+    assert (told.verdict, told.contains_fake, told.fake, told.unsure, told.judged) == ("UNSURE", False, 0, 60, 116)
+    (face,) = told.tracks
+    assert (face.verdict, face.share, face.unsure) == ("UNSURE", 0.0, 60)
+    lines = result.stdout.splitlines()
+    assert f"{half_fake}: unsure, 0% of 116 judged frames fake, 52% unsure" in lines
+    assert any(line.split()[:4] == ["1", "unsure", "0%", "52%"] for line in lines)
+    assert all(len(line) <= 80 for line in lines if not line.startswith("/"))
+
+
+def test_a_fake_in_part_is_never_told_as_no_sign(run: Run, tmp_path: Path) -> None:
+    clip = portrait_clip(tmp_path / "part.mp4", 6.0, (4.0, 6.0))
+    result = run("scan", clip, "--json", "out.json", "--exit-code")
+    assert result.returncode == 10
+    (told,) = report(tmp_path / "out.json").files
+    assert (told.verdict, told.contains_fake) == ("REAL", True)
+    assert f"{clip}: fake in part, 34% of 116 judged frames fake" in result.stdout.splitlines()
+    assert "no sign" not in result.stdout
 
 
 def test_a_real_file_leaves_with_zero(run: Run, real: Path) -> None:
@@ -113,7 +138,7 @@ def test_one_bad_file_among_good_ones(run: Run, half_fake: Path, real: Path, tmp
     assert [line.split(":")[1].strip() for line in result.stderr.splitlines()] == ["empty.mp4", "none.mp4"]
     files = report(tmp_path / "out.json").files
     assert [file.verdict.value for file in files] == ["REAL", "UNKNOWN", "FAKE", "UNKNOWN"]
-    assert "empty.mp4: UNKNOWN, not one frame could be read" in result.stdout.splitlines()
+    assert "empty.mp4: NOT JUDGED, not one frame could be read" in result.stdout.splitlines()
 
 
 def test_an_unknown_model(run: Run, real: Path) -> None:
@@ -163,8 +188,8 @@ def test_a_report_that_cannot_be_written_hides_nothing(run: Run, real: Path, tmp
     # The longest name there may be: no other can be made of it to write to first.
     name = "o" * 255
     result = run("scan", real, "empty.mp4", "--json", name)
-    assert f"{real}: REAL, 0% of 36 judged frames fake" in result.stdout.splitlines()
-    assert any(line.split()[:3] == ["1", "REAL", "0%"] for line in result.stdout.splitlines())
+    assert f"{real}: no sign of manipulation found, 0% of 36 judged frames fake" in result.stdout.splitlines()
+    assert any(line.split()[:5] == ["1", "no", "sign", "found", "0%"] for line in result.stdout.splitlines())
     faults = result.stderr.splitlines()
     assert [fault.split(": ")[1] for fault in faults] == ["empty.mp4", name]
     assert "cannot be written" in faults[1]
@@ -185,3 +210,5 @@ def test_wrong_usage(run: Run, real: Path) -> None:
 def test_the_schema_is_printed(run: Run) -> None:
     schema = json.loads(run("scan", "--schema").stdout)
     assert schema["properties"]["schema"]["const"] == "streamguard.scan/1"
+    assert schema["$defs"]["Verdict"]["enum"] == ["REAL", "UNSURE", "FAKE", "UNKNOWN"]
+    assert "too weak to call it fake" in schema["$defs"]["Verdict"]["description"]

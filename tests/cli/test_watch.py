@@ -57,7 +57,16 @@ def test_a_file_as_lines_for_people(run: Run, half_fake: Path) -> None:
     words = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines()]
     assert words[0] == "stream.up 320x240"
     assert any(word.startswith("fake.opened face 1") for word in words)
-    assert [word.split(": ")[1] for word in words if " s: " in word] == ["UNKNOWN", "REAL", "FAKE"]
+    said = [word.split(": ")[1] for word in words if " s: " in word]
+    assert said == ["NOT JUDGED", "no sign of manipulation found", "FAKE"]
+
+
+def test_a_face_that_is_unsure_alerts_nobody(run: Run, half_fake: Path, unsure_detector: Path) -> None:
+    lines = [json.loads(line) for line in run("watch", half_fake, "--jsonl", model=unsure_detector).stdout.splitlines()]
+    assert {line["kind"] for line in lines} == {"stream.up", "stream.state"}
+    states = [line for line in lines if line["kind"] == "stream.state"]
+    assert [state["state"] for state in states][-1] == "UNSURE"
+    assert (states[-1]["tracks"][0]["share"], states[-1]["tracks"][0]["suspect_share"]) == (0.0, 1.0)
 
 
 def test_the_table_tells_what_was_dropped() -> None:

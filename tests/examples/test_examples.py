@@ -46,7 +46,7 @@ def test_a_file_is_judged_face_by_face(detector: Path, half_fake: Path) -> None:
 def test_a_real_file_a_damaged_one_and_none(detector: Path, real: Path, tmp_path: Path) -> None:
     done = run_python(JUDGE, real, "--model", detector)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "file: REAL"
+    assert done.stdout.splitlines()[-1] == "file: no sign of manipulation found"
     damaged = make_video(
         tmp_path / "damaged.mp4",
         size=(320, 240),
@@ -55,11 +55,11 @@ def test_a_real_file_a_damaged_one_and_none(detector: Path, real: Path, tmp_path
         pictures=portrait_pictures(2.0),
     )
     done = run_python(JUDGE, truncate(damaged, 0.7), "--model", detector)
-    assert done.stdout.splitlines()[-1] == "file: REAL"
+    assert done.stdout.splitlines()[-1] == "file: no sign of manipulation found"
     assert done.stderr.startswith("stopped early: ")
     done = run_python(JUDGE, tmp_path / "none.mp4", "--model", detector)
     assert done.returncode == 2
-    assert done.stdout.splitlines()[-1] == "file: UNKNOWN"
+    assert done.stdout.splitlines()[-1] == "file: NOT JUDGED"
     done = run_python(JUDGE, real, "--model", "nonsense")
     assert done.returncode == 2
     assert done.stderr.startswith("nonsense: no detector of that name")

@@ -31,7 +31,8 @@ specs = st.builds(
     margin=st.floats(1, 3),
     mean=triples,
     std=st.tuples(*[st.floats(0.01, 10)] * 3),
-    threshold=unit,
+    threshold=st.floats(0.5, 1),
+    unsure_threshold=st.none() | st.floats(0, 0.5),
     smallest_component=st.integers(0, 9999),
     calibration_slope=st.floats(0.001, 100),
     calibration_offset=numbers,
@@ -66,6 +67,8 @@ def changed(old: str, new: str) -> bytes:
         (changed("threshold = 0.5", "threshold = 1.5"), "`rule.threshold`: .*less than or equal to 1"),
         (changed("threshold = 0.5", 'threshold = "high"'), "`rule.threshold`: .*number"),
         (changed("threshold = 0.5\n", ""), "`rule.threshold`: .*required"),
+        (changed("[rule]", "[rule]\nunsure_threshold = -0.1"), "`rule.unsure_threshold`: .*greater than or equal to 0"),
+        (changed("[rule]", "[rule]\nunsure_threshold = 0.6"), "`rule.unsure_threshold`: 0.6 exceeds .* 0.5"),
         (changed('architecture = "unet"', 'architecture = "resnet"'), "`network.architecture`"),
         (changed("steps = 6", "steps = 0"), "`network.steps`"),
         (changed("margin = 1.4", "margin = nan"), "`input.margin`"),
@@ -83,6 +86,13 @@ def test_a_wrong_spec_is_refused_by_its_key(text: bytes, message: str) -> None:
         parse_spec(text, thing="engines/x/spec.toml")
     assert str(caught.value).startswith("engines/x/spec.toml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_a_band_is_written_where_there_is_one() -> None:
+    assert "unsure_threshold" not in format_spec(SPEC)
+    for unsure in (0.0, 0.25, 0.5):
+        text = format_spec(replace(SPEC, unsure_threshold=unsure))
+        assert parse_spec(text.encode(), thing="spec").unsure_threshold == unsure
 
 
 def test_no_spec_there(tmp_path: Path) -> None:

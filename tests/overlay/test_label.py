@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from streamguard.overlay import OverlayItem, OverlayStyle, banner, banner_height, paint
-from streamguard.overlay.colour import PLATE, VERMILLION, WHITE, rgb_to_yuv
+from streamguard.overlay.colour import GREY, PLATE, VERMILLION, WHITE, YELLOW, Rgb, rgb_to_yuv
 from streamguard.overlay.label import plate, plate_size, text_coverage
 from streamguard.overlay.style import label_texts
 from streamguard.types import Face, Picture, Reason, Verdict
 
 MakePicture = Callable[..., Picture]
 MakeFace = Callable[..., Face]
-REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
+REAL, UNSURE, FAKE, UNKNOWN = Verdict.REAL, Verdict.UNSURE, Verdict.FAKE, Verdict.UNKNOWN
 
 
 @pytest.mark.parametrize("matrix", ["bt601", "bt709"])
@@ -37,7 +37,8 @@ def test_text_stands_out_from_its_plate(matrix: Any, cap: int) -> None:
     ("item", "text"),
     [
         ({"state": FAKE, "score": 0.934}, "#3 FAKE 0.93"),
-        ({"state": REAL, "score": 0.04}, "#3 REAL"),
+        ({"state": REAL, "score": 0.04}, "#3 no sign found"),
+        ({"state": UNSURE, "score": 0.44}, "#3 unsure"),
         ({"state": FAKE}, "#3 FAKE"),
         ({"state": UNKNOWN, "reason": Reason.TOO_SMALL, "score": 0.5}, "#3 NOT JUDGED: too small"),
         ({"state": UNKNOWN}, "#3 NOT JUDGED"),
@@ -47,6 +48,12 @@ def test_labels_say(make_face: MakeFace, item: dict[str, Any], text: str) -> Non
     made = OverlayItem(make_face((0.0, 0.0, 9.0, 9.0), 3), **item)
     assert label_texts(made, OverlayStyle())[0] == text
     assert label_texts(made, OverlayStyle())[-1] == ""
+
+
+@pytest.mark.parametrize(("state", "colour"), [(FAKE, VERMILLION), (UNSURE, YELLOW), (UNKNOWN, GREY)])
+def test_a_sign_stands_out_from_its_tile(state: Verdict, colour: Rgb) -> None:
+    patch = plate("", state, 14, colour, matrix="bt601", full_range=False)
+    assert int(np.ptp(patch.y.astype(int))) > 80
 
 
 def test_the_share_is_told_when_asked_for(make_face: MakeFace) -> None:
@@ -75,7 +82,7 @@ def test_labels_of_neighbours_do_not_cover_each_other(make_picture: MakePicture,
     picture = make_picture(640, 360)
     faces = [make_face((200.0 + 20 * n, 150.0, 280.0 + 20 * n, 240.0), n + 1) for n in range(3)]
     after = paint(picture, [OverlayItem(face, REAL) for face in faces])
-    width, height = plate_size("#1 REAL", 9)
+    width, height = plate_size("#1 no sign found", 9)
     plates = after.y == rgb_to_yuv(PLATE, "bt601", False)[0]
     assert plates.sum() > 3 * (width - height) * height * 0.6
 

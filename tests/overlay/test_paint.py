@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import colorsys
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +25,7 @@ from streamguard.types import Face, Mask, Picture, UInt8Array, Verdict
 MakePicture = Callable[..., Picture]
 MakeFace = Callable[..., Face]
 MakeMask = Callable[..., Mask]
-REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
+REAL, UNSURE, FAKE, UNKNOWN = Verdict.REAL, Verdict.UNSURE, Verdict.FAKE, Verdict.UNKNOWN
 
 
 def blob(height: int = 256, width: int = 256) -> UInt8Array:
@@ -66,7 +67,7 @@ def test_pixels_outside_the_faces_regions_are_bit_identical(
     cv2.ellipse(mask, (281, 211), (40 + 5, 60 + 5), 0, 0, 360, 1, -1)
     rest = touched & ~(outer & ~inner) & ~mask.astype(bool)
     rows, columns = np.nonzero(rest)
-    text = {FAKE: "#7 FAKE 0.93", REAL: "#7 REAL", UNKNOWN: "#7 NOT JUDGED"}[state]
+    text = {FAKE: "#7 FAKE 0.93", UNSURE: "#7 unsure", REAL: "#7 no sign found", UNKNOWN: "#7 NOT JUDGED"}[state]
     width, height = plate_size(text, 9)
     assert int(np.ptp(rows)) < height
     assert int(np.ptp(columns)) < width
@@ -125,16 +126,18 @@ def test_the_contour_is_drawn_at_the_threshold_only(
 
 def test_states_differ_without_colour(make_picture: MakePicture, make_face: MakeFace) -> None:
     picture = make_picture(640, 360)
-    grey = OverlayStyle((140, 140, 140), (140, 140, 140), (140, 140, 140))
+    grey = OverlayStyle((140, 140, 140), (140, 140, 140), (140, 140, 140), unsure=(140, 140, 140))
     face = make_face((200.0, 100.0, 400.0, 300.0))
     inside = {s: paint(picture, [OverlayItem(face, s)], grey).y[106:112, 230:370] != 120 for s in Verdict}
     left = {s: paint(picture, [OverlayItem(face, s)], grey).y[120:280, 200] != 120 for s in Verdict}
     assert inside[FAKE].any()
     assert not inside[REAL].any()
+    assert 0.3 < inside[UNSURE].any(0).mean() < 0.8 < inside[FAKE].any(0).mean()
     assert left[REAL].all()
+    assert left[UNSURE].all()
     assert 0.3 < left[UNKNOWN].mean() < 0.8
     signs = [sign_coverage(state, 24) for state in Verdict]
-    assert all((one != two).mean() > 0.05 for one, two in zip(signs, signs[1:] + signs[:1], strict=True))
+    assert all((one != two).mean() > 0.05 for one, two in itertools.combinations(signs, 2))
 
 
 SIDES = st.one_of(st.integers(1, 40), st.sampled_from([16, 17, 90, 161]))
@@ -226,6 +229,7 @@ def test_a_mask_follows_its_face(make_face: MakeFace, make_mask: MakeMask) -> No
         {"scale": math.nan},
         {"keep_top": -1},
         {"fake": (0, 0, 256)},
+        {"unsure": (-1, 0, 0)},
     ],
     ids=str,
 )

@@ -105,7 +105,7 @@ async def test_engines_and_ice_servers(serve_with: ServeWith) -> None:
         assert engines["model"].startswith("green@")
         assert [each["name"] for each in engines["engines"] if each["in_use"]] == ["torch"]
         assert all(each["reason"] for each in engines["engines"])
-        assert "unet_v1" in engines["models"]
+        assert "unet_lite0" in engines["models"]
         servers = await answer(await http.get("/api/v1/ice-servers"))
         assert servers == {"ice_servers": [{"urls": ["turn:127.0.0.1"], "username": "u", "credential": "c"}]}
 

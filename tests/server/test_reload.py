@@ -259,7 +259,8 @@ async def test_a_database_that_fails_is_told_and_tried_again(
 
 
 async def test_a_stream_with_a_detector_of_its_own(detector: Path, half_fake: Path, tmp_path: Path) -> None:
-    streams = [entry("green", half_fake), entry("other", half_fake, model="unet_v1", sampling={"judged_per_second": 5})]
+    other = entry("other", half_fake, model="unet_lite0", sampling={"judged_per_second": 5})
+    streams = [entry("green", half_fake), other]
     async with reloadable(detector, tmp_path, streams=streams) as (server, http, file):
         await until(lambda: server.hub.find("other").counts.judged and server.hub.find("green").counts.judged)
         file.write(streams=[streams[0], {**streams[1], "model": None}])

@@ -51,6 +51,33 @@ def test_area_is_the_flood_fills(probability: UInt8Array, threshold: float, smal
     assert rule.fake_area(probability) == flood_area(probability, threshold, smallest)
 
 
+@given(MAPS, THRESHOLDS, THRESHOLDS, st.integers(0, 12))
+def test_a_face_is_fake_else_unsure_by_the_flood_fill(
+    make_mask: MakeMask, probability: UInt8Array, one: float, other: float, smallest: int
+) -> None:
+    low, high = sorted((one, other))
+    area = flood_area(probability, high, smallest)
+    unsure = low < high and flood_area(probability, low, smallest) > 0
+    got = FrameRule(high, smallest, IDENTITY, low).judge(make_mask(probability))
+    assert got.state is (Verdict.FAKE if area else Verdict.UNSURE if unsure else Verdict.REAL)
+    assert got.area == area
+    without = FrameRule(high, smallest, IDENTITY).judge(make_mask(probability))
+    assert (without.area, without.score) == (got.area, got.score)
+    assert without.state is (Verdict.FAKE if area else Verdict.REAL)
+    assert FrameRule(high, smallest, IDENTITY, high).judge(make_mask(probability)).state is without.state
+
+
+def test_an_unsure_face_has_no_fake_area(make_mask: MakeMask) -> None:
+    probability = np.zeros((256, 256), np.uint8)
+    probability[:11, :11] = 200
+    # Alone too small for either threshold.
+    probability[100:110, 100:110] = 255
+    verdict = FrameRule(0.9, 100, IDENTITY, 0.5).judge(make_mask(probability))
+    assert (verdict.state, verdict.area) == (Verdict.UNSURE, 0)
+    probability[:11, :10] = 0
+    assert FrameRule(0.9, 100, IDENTITY, 0.5).judge(make_mask(probability)).state is Verdict.REAL
+
+
 @given(THRESHOLDS)
 def test_level_is_the_first_value_above(threshold: float) -> None:
     assert level_above(threshold) == next((v for v in range(256) if v / 255 > threshold), 256)
@@ -164,6 +191,12 @@ def test_a_calibration_that_does_not_rise_is_refused(slope: float, offset: float
 def test_a_rule_out_of_range_is_refused(threshold: float, smallest: int) -> None:
     with pytest.raises(ConfigError, match="frame rule"):
         FrameRule(threshold, smallest, IDENTITY)
+
+
+@pytest.mark.parametrize("unsure", [-0.1, 0.51, math.nan])
+def test_a_band_above_the_threshold_is_refused(unsure: float) -> None:
+    with pytest.raises(ConfigError, match="unsure threshold"):
+        FrameRule(0.5, 100, IDENTITY, unsure)
 
 
 def test_the_verdict_carries_its_mask_and_calibrated_score(make_mask: MakeMask) -> None:

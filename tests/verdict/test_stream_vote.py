@@ -16,7 +16,7 @@ from streamguard.verdict import StreamState, StreamVote, TrackVote, VoteSettings
 
 MakeVerdict = Callable[..., FaceVerdict]
 
-REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
+REAL, UNSURE, FAKE, UNKNOWN = Verdict.REAL, Verdict.UNSURE, Verdict.FAKE, Verdict.UNKNOWN
 QUICK = VoteSettings(window=1.0, quorum=2, min_span=0.0, min_hold=0.0)
 Faces = dict[int, Verdict]
 
@@ -24,7 +24,7 @@ Faces = dict[int, Verdict]
 @st.composite
 def streams(draw: st.DrawFn) -> list[tuple[float, Faces]]:
     time, frames = 0.0, []
-    faces = st.dictionaries(st.integers(1, 4), st.sampled_from([REAL, FAKE, FAKE, UNKNOWN]), max_size=3)
+    faces = st.dictionaries(st.integers(1, 4), st.sampled_from([REAL, UNSURE, FAKE, FAKE, UNKNOWN]), max_size=3)
     for _ in range(draw(st.integers(1, 50))):
         time += draw(st.sampled_from([0.125, 0.25, 0.5, 3.0]))
         frames.append((time, draw(faces)))
@@ -58,7 +58,7 @@ def test_each_track_is_its_own_vote_and_the_worst_speaks(
         states = {}
         for track, vote in votes.items():
             said = faces.get(track, UNKNOWN)
-            states[track] = vote.push(time, said, {FAKE: 0.9, REAL: 0.2}.get(said))
+            states[track] = vote.push(time, said, {FAKE: 0.9, UNSURE: 0.2, REAL: 0.2}.get(said))
             kind = states[track].changed
             if kind is None and states[track].state is FAKE and time - told[track] >= 1.0:
                 kind = "updated"  # type: ignore[assignment]  # a transition's kind, not a vote's
@@ -69,7 +69,7 @@ def test_each_track_is_its_own_vote_and_the_worst_speaks(
         assert sorted((t.kind, t.track) for t in state.transitions) == sorted(kinds)
         assert all(t.time == time for t in state.transitions)
         every = [s.state for s in states.values()]
-        assert state.state is (FAKE if FAKE in every else REAL if REAL in every else UNKNOWN)
+        assert state.state is next((v for v in (FAKE, UNSURE, REAL) if v in every), UNKNOWN)
 
 
 @given(frames=streams())
@@ -87,6 +87,12 @@ def test_every_opened_closes_exactly_once(make_verdict: MakeVerdict, frames: lis
         elif transition.kind == "closed":
             open_tracks.remove(transition.track)
     assert not open_tracks
+
+
+def test_unsure_frames_tell_nobody(make_verdict: MakeVerdict) -> None:
+    states = run(StreamVote(QUICK), [(n * 0.25, {1: UNSURE, 2: REAL}) for n in range(4 * 130)], make_verdict)
+    assert states[-1].state is UNSURE
+    assert not any(state.transitions for state in states)
 
 
 def test_a_stream_without_faces_is_unknown(make_verdict: MakeVerdict) -> None:

@@ -14,7 +14,7 @@ from streamguard.errors import ConfigError
 from streamguard.types import Verdict
 from streamguard.verdict import TrackState, TrackVote, VoteSettings
 
-REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
+REAL, UNSURE, FAKE, UNKNOWN = Verdict.REAL, Verdict.UNSURE, Verdict.FAKE, Verdict.UNKNOWN
 Frame = tuple[float, Verdict, float | None]
 
 SETTINGS = st.builds(
@@ -35,7 +35,7 @@ def histories(draw: st.DrawFn) -> list[Frame]:
     time, frames = draw(st.sampled_from([0.0, 17.3])), []
     for _ in range(draw(st.integers(1, 60))):
         time += draw(st.sampled_from([1 / 30, 0.1, 0.25, 0.5, 1.9]))
-        state = draw(st.sampled_from([REAL, FAKE, FAKE, UNKNOWN]))
+        state = draw(st.sampled_from([REAL, UNSURE, FAKE, FAKE, UNKNOWN]))
         score = None if state is UNKNOWN else draw(st.floats(0, 1))
         frames.append((time, state, score))
     return frames
@@ -57,20 +57,22 @@ def brute(settings: VoteSettings, frames: list[Frame]) -> list[TrackState]:
         window = window_of(settings, frames[:number])
         fakes = [f[0] for f in window if f[1] is FAKE]
         share = len(fakes) / len(window) if window else None
+        suspect = sum(f[1] in (FAKE, UNSURE) for f in window) / len(window) if window else None
+        not_fake = UNSURE if suspect is not None and suspect > settings.open_share else REAL
         quorum = len(window) >= settings.quorum and window[-1][0] - window[0][0] >= settings.min_span
         before = state
         if state is FAKE:
             if quorum and share is not None and share < settings.close_share:
-                state = REAL if now - since >= settings.min_hold else FAKE
+                state = not_fake if now - since >= settings.min_hold else FAKE
         elif quorum and share is not None:
-            state = FAKE if share > settings.open_share else REAL
+            state = FAKE if share > settings.open_share else not_fake
         else:
             state = UNKNOWN
         since = since if state is before else now
         changed = {(True, False): "opened", (False, True): "closed"}.get((state is FAKE, before is FAKE))
         score = math.fsum(f[2] or 0.0 for f in window) / len(window) if window else None
         ends = (fakes[0], fakes[-1]) if fakes else None
-        told = (state, share, score, len(window), changed, since, ends)
+        told = (state, share, score, len(window), changed, since, ends, suspect)
         states.append(TrackState(*told))  # type: ignore[arg-type]  # `changed` is of plain strings here
     return states
 
@@ -90,8 +92,38 @@ def steady(settings: VoteSettings, *runs: tuple[Verdict, int], step: float = 0.1
 def test_the_vote_is_the_brute_force_one(settings: VoteSettings, frames: list[Frame]) -> None:
     for got, wanted in zip(feed(settings, frames), brute(settings, frames), strict=True):
         assert got.score == (None if wanted.score is None else pytest.approx(wanted.score, abs=1e-12))
-        for name in ("state", "share", "judged", "changed", "since", "fakes"):
+        for name in ("state", "share", "judged", "changed", "since", "fakes", "suspect_share"):
             assert getattr(got, name) == getattr(wanted, name), name
+
+
+@given(SETTINGS, histories())
+def test_unsure_frames_open_and_close_what_frames_that_are_not_fake_do(
+    settings: VoteSettings, frames: list[Frame]
+) -> None:
+    plain_frames = [(time, REAL if state is UNSURE else state, score) for time, state, score in frames]
+    for with_band, without in zip(feed(settings, frames), feed(settings, plain_frames), strict=True):
+        assert (with_band.changed, with_band.share, with_band.score) == (without.changed, without.share, without.score)
+        assert (REAL if with_band.state is UNSURE else with_band.state) is without.state
+
+
+def test_a_face_is_unsure_while_most_frames_are_fake_or_unsure() -> None:
+    settings = VoteSettings(window=1.0, quorum=4, min_span=0.0)
+    assert steady(settings, (REAL, 4), (UNSURE, 2), (FAKE, 2))[-1].state is REAL
+    told = steady(settings, (REAL, 3), (UNSURE, 3), (FAKE, 2))[-1]
+    assert (told.state, told.share, told.suspect_share, told.changed) == (UNSURE, 0.25, 0.625, None)
+    assert steady(settings, (UNSURE, 8), (REAL, 8))[-1].state is REAL
+    assert steady(settings, (UNSURE, 8), (UNKNOWN, 8))[-1].state is UNKNOWN
+
+
+def test_an_open_fake_closes_to_unsure_by_its_own_rule_only() -> None:
+    settings = VoteSettings(window=1.0, quorum=2, min_span=0.0, min_hold=0.5)
+    states = steady(settings, (FAKE, 8), (UNSURE, 12))
+    closed = next(n for n, s in enumerate(states) if s.changed == "closed")
+    share = states[closed].share
+    assert share is not None
+    assert share < settings.close_share
+    assert {s.state for s in states[1:closed]} == {FAKE}
+    assert {s.state for s in states[closed:]} == {UNSURE}
 
 
 @given(SETTINGS, histories())

@@ -16,11 +16,11 @@ from streamguard.verdict.video import merge
 
 MakeVerdict = Callable[..., FaceVerdict]
 
-REAL, FAKE, UNKNOWN = Verdict.REAL, Verdict.FAKE, Verdict.UNKNOWN
+REAL, UNSURE, FAKE, UNKNOWN = Verdict.REAL, Verdict.UNSURE, Verdict.FAKE, Verdict.UNKNOWN
 QUICK = VoteSettings(window=1.0, quorum=2, min_span=0.0, min_hold=0.5)
 Faces = dict[int, tuple[Verdict, float]]
 FACES = st.dictionaries(
-    st.integers(1, 3), st.tuples(st.sampled_from([REAL, FAKE, UNKNOWN]), st.floats(0, 1)), max_size=3
+    st.integers(1, 3), st.tuples(st.sampled_from([REAL, UNSURE, FAKE, UNKNOWN]), st.floats(0, 1)), max_size=3
 )
 STEP = 0.25
 
@@ -35,10 +35,10 @@ def judge(
     return tally.result()
 
 
-def rule(judged: int, fake: int, min_judged: int) -> Verdict:
+def rule(judged: int, fake: int, unsure: int, min_judged: int) -> Verdict:
     if judged < min_judged:
         return UNKNOWN
-    return FAKE if fake / judged > 0.5 else REAL
+    return FAKE if fake / judged > 0.5 else UNSURE if (fake + unsure) / judged > 0.5 else REAL
 
 
 @given(frames=st.lists(FACES, max_size=40), min_judged=st.integers(1, 4))
@@ -46,8 +46,9 @@ def test_the_counts_are_the_histories(make_verdict: MakeVerdict, frames: list[Fa
     got = judge(frames, make_verdict, min_judged=min_judged)
     judged = [f for f in frames if any(s is not UNKNOWN for s, _ in f.values())]
     fake = [f for f in judged if any(s is FAKE for s, _ in f.values())]
-    assert (got.frames, got.judged, got.fake) == (len(frames), len(judged), len(fake))
-    assert got.verdict is rule(len(judged), len(fake), min_judged)
+    unsure = [f for f in judged if f not in fake and any(s is UNSURE for s, _ in f.values())]
+    assert (got.frames, got.judged, got.fake, got.unsure) == (len(frames), len(judged), len(fake), len(unsure))
+    assert got.verdict is rule(len(judged), len(fake), len(unsure), min_judged)
     assert got.share == (len(fake) / len(judged) if judged else None)
     if judged:
         highest = [max(score for s, score in f.values() if s is not UNKNOWN) for f in judged]
@@ -55,10 +56,10 @@ def test_the_counts_are_the_histories(make_verdict: MakeVerdict, frames: list[Fa
     for track in got.tracks:
         own = [(n * STEP, *f[track.track]) for n, f in enumerate(frames) if track.track in f]
         votes = [s for _, s, _ in own if s is not UNKNOWN]
-        assert (track.judged, track.fake) == (len(votes), votes.count(FAKE))
+        assert (track.judged, track.fake, track.unsure) == (len(votes), votes.count(FAKE), votes.count(UNSURE))
         assert track.unknown == len(own) - len(votes)
         assert (track.first, track.last) == (own[0][0], own[-1][0])
-        assert track.verdict is rule(len(votes), votes.count(FAKE), min_judged)
+        assert track.verdict is rule(len(votes), votes.count(FAKE), votes.count(UNSURE), min_judged)
         scores = [score for _, s, score in own if s is not UNKNOWN]
         assert track.score == (pytest.approx(sum(scores) / len(scores)) if scores else None)
     assert {t.track for t in got.tracks} == {track for f in frames for track in f}
@@ -91,6 +92,14 @@ def test_exactly_half_is_real(make_verdict: MakeVerdict) -> None:
     got = judge(half, make_verdict)
     assert (got.verdict, got.share) == (REAL, 0.5)
     assert judge([*half, {1: (FAKE, 0.9)}], make_verdict).verdict is FAKE
+
+
+def test_a_file_is_unsure_when_most_frames_are_fake_or_unsure(make_verdict: MakeVerdict) -> None:
+    half: list[Faces] = [{1: (REAL, 0.1)}] * 10 + [{1: (UNSURE, 0.5)}] * 6 + [{1: (FAKE, 0.9)}] * 4
+    assert judge(half, make_verdict).verdict is REAL
+    got = judge([*half, {1: (UNSURE, 0.5)}], make_verdict)
+    assert (got.verdict, got.fake, got.unsure) == (UNSURE, 4, 7)
+    assert got.tracks[0].verdict is UNSURE
 
 
 def test_a_fake_second_half_is_visible_though_the_file_is_real(make_verdict: MakeVerdict) -> None:

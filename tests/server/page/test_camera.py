@@ -58,9 +58,9 @@ async def test_a_real_face_stays_real(tmp_path: Path, detector: Path, real_camer
             await plays(page)
             verdict = page.get_by_role("region", name="Verdict")
             await expect(verdict).to_have_attribute("data-state", "REAL")
-            await expect(verdict).to_contain_text("Looks real")
+            await expect(verdict).to_contain_text("No sign of manipulation found")
             name = stream_name(page)
-            await expect(page.locator("#spoken")).to_have_text(f"{name}: Looks real.")
+            await expect(page.locator("#spoken")).to_have_text(f"{name}: No sign of manipulation found.")
             judged = (await fetched(page, f"/api/v1/streams/{name}"))["totals"]["judged"]
             await page.wait_for_function(
                 "async ([name, most]) => (await (await fetch(`api/v1/streams/${name}`)).json()).totals.judged > most",

@@ -94,7 +94,7 @@ async def test_the_wall_shows_every_stream_and_tells_of_a_fake(tmp_path: Path, d
                 await expect(picture).to_be_visible()
                 shown = await picture.get_attribute("src")
                 await expect(picture).not_to_have_attribute("src", shown or "")
-            await expect(tiles.filter(has_text="front-door")).to_contain_text("REAL")
+            await expect(tiles.filter(has_text="front-door")).to_contain_text("no sign found")
             banner = page.get_by_role("alert").filter(has_text="A face in newsroom looks fake")
             await expect(banner).to_be_visible()
             await page.wait_for_function("(before) => window.tones > before", arg=before)

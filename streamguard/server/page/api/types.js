@@ -3,7 +3,7 @@
  *
  * @typedef {"publish" | "view" | "admin"} Scope what a token opens
  *
- * @typedef {"REAL" | "FAKE" | "UNKNOWN"} Verdict
+ * @typedef {"REAL" | "UNSURE" | "FAKE" | "UNKNOWN"} Verdict
  *
  * @typedef {object} Track one person's face, followed through the stream
  * @property {number} track stable id, from 1
@@ -11,6 +11,7 @@
  * @property {string | null} reason why it is not judged
  * @property {number | null} score calibrated fake probability, 0..1
  * @property {number | null} share fake frames among the judged ones of the vote's window, 0..1
+ * @property {number | null} suspect_share fake and unsure ones, 0..1
  *
  * @typedef {object} Vote how a face's frames become its verdict
  * @property {number} window seconds
@@ -59,6 +60,7 @@
  * @property {number | null} score 0..1
  * @property {Verdict} state the track's voted verdict
  * @property {number | null} share 0..1
+ * @property {number | null} suspect_share 0..1
  *
  * @typedef {object} VerdictMessage what one judged frame says
  * @property {"verdict"} type
@@ -69,6 +71,7 @@
  * @property {number} latency_ms
  * @property {Verdict} state the stream's voted verdict
  * @property {number | null} share of the worst track, 0..1
+ * @property {number | null} suspect_share of the worst track, 0..1
  * @property {FaceMessage[]} faces
  *
  * @typedef {object} StreamEvent

@@ -7,7 +7,7 @@ import { faceWhy, NO_FACE, NO_PICTURE, percent } from "./wording.js";
 const LEFT_AFTER = 2_000;
 const REFRESH = 500;
 
-/** @typedef {{track: number, state: Verdict, reason: string | null, share: number | null}} FaceState */
+/** @typedef {{track: number, state: Verdict, reason: string | null, share: number | null, suspect_share: number | null}} FaceState */
 /** @typedef {{element: HTMLElement, chip: HTMLElement, why: HTMLElement, bar: HTMLMeterElement, share: HTMLElement, seen: number}} Row */
 
 /** The faces in the picture, each with its state and why. Rows stay where they are while their texts change. */
@@ -89,8 +89,11 @@ export class FaceList {
     row.seen = now;
     showState(row.chip, face.state);
     setText(row.why, faceWhy(face));
-    setText(row.share, percent(face.share));
-    row.bar.value = face.share ?? 0;
+    const unsure = face.state === "UNSURE";
+    const share = unsure ? face.suspect_share : face.share;
+    setText(row.share, percent(share));
+    row.bar.value = share ?? 0;
+    row.bar.ariaLabel = `Share of fake ${unsure ? "and unsure " : ""}frames, face ${face.track}`;
     row.element.dataset.state = face.state;
   }
 
@@ -102,7 +105,7 @@ export class FaceList {
     const chip = h("span", {});
     const why = h("p", { class: "why" });
     const share = h("span", { class: "face-share" });
-    const bar = h("meter", { min: "0", max: "1", "aria-label": `Share of fake frames, face ${track}` });
+    const bar = h("meter", { min: "0", max: "1" });
     const element = h(
       "li",
       { class: "face" },

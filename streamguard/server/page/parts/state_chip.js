@@ -6,12 +6,13 @@ import { STATE_WORD } from "./wording.js";
 /** The signs of the painted overlay, so that colour is never the only carrier. @type {Record<Verdict, string>} */
 const SIGN = {
   FAKE: "M12 5v9M12 18.5v.5",
+  UNSURE: "M5.5 13.5c1.6-3.4 4.2-3.6 6.5-1.5s4.9 1.9 6.5-1.5",
   REAL: "M12 6.5a5.5 5.5 0 1 0 0 11a5.5 5.5 0 1 0 0-11",
   UNKNOWN: "M8.5 9a3.5 3.5 0 1 1 5.2 3.05C12.4 12.8 12 13.4 12 14.5M12 18.5v.5",
 };
 
 /**
- * REAL, FAKE or NOT JUDGED, with its sign.
+ * The state in a word or two, with its sign.
  *
  * @param {Verdict} state
  * @returns {HTMLElement}

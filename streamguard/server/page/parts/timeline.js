@@ -1,6 +1,6 @@
 import { h, setText } from "./dom.js";
 import { Frame, lookOf, paintGrid, paintRun, paintWords, SPAN } from "./timeline_paint.js";
-import { percent, STATE_WORD } from "./wording.js";
+import { HEADLINE, percent, STATE_WORD } from "./wording.js";
 
 /** @import { Verdict, Vote } from "../api/types.js" */
 /** @import { Look } from "./timeline_paint.js" */
@@ -8,6 +8,8 @@ import { percent, STATE_WORD } from "./wording.js";
 const GAP = 1_500;
 const FRAME = 100;
 const SPOKEN = 5_000;
+/** @type {Verdict[]} */
+const KEYS = ["REAL", "UNSURE", "FAKE", "UNKNOWN"];
 
 /** @typedef {{at: number, share: number | null, state: Verdict}} Sample */
 
@@ -35,9 +37,7 @@ export class Timeline {
       h(
         "p",
         { class: "legend", "aria-hidden": "true" },
-        h("span", { class: "key", "data-state": "REAL" }, "Looks real"),
-        h("span", { class: "key", "data-state": "FAKE" }, "Looks fake"),
-        h("span", { class: "key", "data-state": "UNKNOWN" }, "Not judged"),
+        ...KEYS.map((state) => h("span", { class: "key", "data-state": state }, HEADLINE[state])),
       ),
     );
     /** @type {Look | undefined} */

@@ -56,7 +56,12 @@ export function lookOf(element) {
     ink: value("--ink-2"),
     line: value("--line"),
     ground: value("--surface"),
-    state: { REAL: value("--real"), FAKE: value("--fake"), UNKNOWN: value("--unknown") },
+    state: {
+      REAL: value("--real"),
+      UNSURE: value("--unsure"),
+      FAKE: value("--fake"),
+      UNKNOWN: value("--unknown"),
+    },
     font: `${parseFloat(style.fontSize)}px ${style.fontFamily}`,
     size: parseFloat(style.fontSize),
   };
@@ -157,7 +162,7 @@ export function paintRun(pen, frame, look, run) {
 }
 
 /**
- * The strip under the curve: FAKE full height with stripes, REAL a low bar, NOT JUDGED dots.
+ * The strip under the curve: FAKE full height with stripes, UNSURE blocks, REAL a low bar, NOT JUDGED dots.
  *
  * @param {CanvasRenderingContext2D} pen
  * @param {Frame} frame
@@ -172,6 +177,13 @@ function paintRibbon(pen, frame, colour, state, begin, end) {
   pen.fillStyle = colour;
   if (state === "REAL") {
     pen.fillRect(begin, middle - 1.5, end - begin, 3);
+    return;
+  }
+  if (state === "UNSURE") {
+    for (let x = Math.floor(begin / 10) * 10; x < end; x += 10) {
+      const left = Math.max(begin, x);
+      pen.fillRect(left, middle - 3, Math.max(0, Math.min(end, x + 7) - left), 6);
+    }
     return;
   }
   if (state === "UNKNOWN") {

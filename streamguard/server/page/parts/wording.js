@@ -3,10 +3,15 @@ import { sentence } from "../api/sentence.js";
 /** @import { Stream, StreamEvent, Verdict } from "../api/types.js" */
 
 /** @type {Record<Verdict, string>} */
-export const STATE_WORD = { REAL: "REAL", FAKE: "FAKE", UNKNOWN: "NOT JUDGED" };
+export const STATE_WORD = { REAL: "no sign found", UNSURE: "unsure", FAKE: "FAKE", UNKNOWN: "NOT JUDGED" };
 
 /** @type {Record<Verdict, string>} */
-const HEADLINE = { REAL: "Looks real", FAKE: "Looks fake", UNKNOWN: "Not judged" };
+export const HEADLINE = {
+  REAL: "No sign of manipulation found",
+  UNSURE: "Unsure",
+  FAKE: "Looks fake",
+  UNKNOWN: "Not judged",
+};
 
 export const NO_FACE = "No face is in the picture.";
 export const NO_PICTURE = "There is no picture.";
@@ -40,7 +45,7 @@ export function amount(value, unit, digits = 0) {
 
 /**
  * @param {Verdict} verdict
- * @param {number | null} share
+ * @param {number | null} share of the frames that made the verdict: of fake ones; where UNSURE, of fake and unsure ones
  * @param {number} faces in the picture
  * @param {boolean} [picture] whether there is one
  * @returns {{headline: string, sentence: string}}
@@ -50,8 +55,13 @@ export function verdictWords(verdict, share, faces, picture = true) {
   if (verdict === "FAKE") {
     return { headline, sentence: `A face looks manipulated in ${percent(share)} of the recent judged frames.` };
   }
+  if (verdict === "UNSURE") {
+    const where = `in ${percent(share)} of the recent judged frames`;
+    return { headline, sentence: `There are signs of manipulation ${where}, too weak to call it fake.` };
+  }
   if (verdict === "REAL") {
-    return { headline, sentence: `Signs of manipulation in ${percent(share)} of the recent judged frames.` };
+    const few = `${percent(share)} of the recent judged frames look manipulated, too few to count.`;
+    return { headline, sentence: share ? few : "None of the recent judged frames looks manipulated." };
   }
   if (!picture) return { headline, sentence: NO_PICTURE };
   return {
@@ -70,7 +80,10 @@ export function faceWhy({ state, reason, share }) {
   if (state === "UNKNOWN")
     return reason ? (REASON[reason] ?? sentence(reason)) : "Too few frames have been judged so far.";
   const counted = state === "FAKE" ? "Most" : share ? "Few" : "None";
-  const said = `${counted} of its recent frames ${counted === "None" ? "looks" : "look"} manipulated.`;
+  const said =
+    state === "UNSURE"
+      ? "Most of its recent frames show signs of manipulation, too weak to call it fake."
+      : `${counted} of its recent frames ${counted === "None" ? "looks" : "look"} manipulated.`;
   return reason ? `${said} Not judged right now: ${reason}.` : said;
 }
 

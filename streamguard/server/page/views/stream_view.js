@@ -185,7 +185,7 @@ export class StreamView {
     this._timeline.push(message.share, message.state);
     // All panels tell the same moment.
     if (this._faces.push(message.faces) || message.state !== this._verdict) {
-      this._sayVerdict(message.state, message.share);
+      this._sayVerdict(message.state, message.share, message.suspect_share);
     }
   }
 
@@ -208,9 +208,11 @@ export class StreamView {
   /**
    * @param {Verdict} verdict
    * @param {number | null} share
+   * @param {number | null} [suspect] share of fake and unsure frames
    */
-  _sayVerdict(verdict, share) {
-    const { headline, sentence } = verdictWords(verdict, share, this._faces.size, (this._stream?.state ?? "up") === "up");
+  _sayVerdict(verdict, share, suspect = null) {
+    const said = verdict === "UNSURE" ? suspect : share;
+    const { headline, sentence } = verdictWords(verdict, said, this._faces.size, (this._stream?.state ?? "up") === "up");
     setText(this._sentence, sentence);
     this._timeline.say(share, verdict);
     if (verdict === this._verdict) return;
