@@ -23,6 +23,7 @@ from streamguard.cli import (
     evaluate,
     evidence,
     join,
+    packs,
     scan,
     search,
     serve,
@@ -52,6 +53,9 @@ app.command("compile")(compile.compile_)
 app.command("bench")(bench.bench)
 app.command("capacity")(capacity.capacity)
 app.command("evaluate")(evaluate.evaluate)
+app.command("manifest")(packs.manifest)
+app.command("pack")(packs.pack)
+app.command("thin")(packs.thin)
 app.command("train")(train.train)
 app.command("join")(join.join)
 app.command("compare")(compare.compare)

@@ -1,30 +1,21 @@
-"""`streamguard train`: make a detector from data."""
+"""`streamguard train`: make a detector from packs."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
 from streamguard.cli.runner import check_writable, console, notes
 
 if TYPE_CHECKING:
-    from streamguard.training.config import TrainConfig
-    from streamguard.training.loop import Progress as Reached
+    from streamguard.training.recipe import Recipe
     from streamguard.training.run import Outcome
+    from streamguard.training.trainer import Reached
 
 _COLUMNS = (
     TextColumn("{task.description}"),
@@ -34,143 +25,109 @@ _COLUMNS = (
     TimeRemainingColumn(),
     TextColumn("{task.fields[note]}"),
 )
-SHOWN = 10
-"""Skipped files that are named; of more the number is told."""
 
 
 def train(
-    config: Annotated[Path, typer.Argument(help="Training TOML, such as engines/unet_lite0/train_swaps.toml.")],
-    data: Annotated[Path | None, typer.Option(help="Data root that the TOML's folders are relative to.")] = None,
-    work: Annotated[Path, typer.Option(help="Where packs and checkpoints go; a run resumes from here.")] = Path("runs"),
-    out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the TOML's own folder.")] = None,
+    recipe: Annotated[Path, typer.Argument(help="Recipe TOML, such as engines/unet_lite0/train.toml.")],
+    packs: Annotated[Path, typer.Option(help="Folder of packs, as `streamguard pack` makes it.")] = Path("runs/packs"),
+    work: Annotated[Path, typer.Option(help="Where the checkpoint goes; a run resumes from here.")] = Path("runs"),
+    out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the recipe's own folder.")] = None,
     device: Annotated[str, typer.Option(help="`cpu` or `cuda`.")] = "cpu",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0: all.")] = 0,
+    workers: Annotated[
+        int, typer.Option(min=0, help="Threads that learn, each from batches of its own; 0: one a core.")
+    ] = 0,
+    seconds: Annotated[
+        float, typer.Option(min=0, help="Stop after so many seconds of learning and write what was reached; 0: never.")
+    ] = 0,
+    ship: Annotated[
+        bool, typer.Option("--ship", help="Write the detector from the checkpoint as it is, without learning.")
+    ] = False,
     preview: Annotated[
         Path | None, typer.Option(help="Write a contact sheet (PNG) of what would be learned from, and leave.")
     ] = None,
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard: loss and validation.")] = None,
-    prepare_only: Annotated[bool, typer.Option("--prepare-only", help="Make the packs and leave.")] = False,
 ) -> None:
-    """Prepare packs of real and fake crops, train, calibrate, and write the detector's folder. Resumable."""
+    """Learn from packs, choose thresholds on held-out people, and write the detector's folder. Resumable."""
+    import os
+
     import torch
 
-    from streamguard.errors import ConfigError
+    from streamguard.errors import ConfigError, DataError
+    from streamguard.files import write_bytes
     from streamguard.models import fresh
-    from streamguard.training.config import read_config
-    from streamguard.training.loop import Trainer
-    from streamguard.training.pack import Pack
-    from streamguard.training.run import finish
-    from streamguard.training.sampler import open_packs
+    from streamguard.training.drawing import PairDrawer
+    from streamguard.training.held_out import HeldOutCrops
+    from streamguard.training.pack import check_apart, open_packs
+    from streamguard.training.preview import preview_sheet
+    from streamguard.training.recipe import read_recipe
+    from streamguard.training.run import check_both, finish
     from streamguard.training.tensorboard_log import TensorBoardLog
+    from streamguard.training.trainer import Trainer
 
-    if prepare_only and data is None:
-        raise typer.BadParameter("packs are made from data: give --data", param_hint="--prepare-only")
-    read, toml = read_config(config), config.read_bytes()
+    read, toml = read_recipe(recipe), recipe.read_bytes()
     if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
         raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")
     # What would fail at the end of hours of work is to fail now.
-    folder = out or config.parent
-    fresh(read.network)
+    folder = out or recipe.parent
+    spec = fresh(read.network).spec
     for place in (work, preview.parent if preview else folder):
         _make_writable(place)
-    if threads:
-        torch.set_num_threads(threads)
-    packs = work / "packs"
-    if data is not None:
-        _prepare(data, read, packs)
-    if read.rerender is not None:
-        _rerender(read, packs)
+    learned = open_packs(packs / "train", read.sets)
     if preview:
-        _preview(read, packs, preview)
-    if prepare_only or preview:
+        drawer = PairDrawer(read, learned, spec.working_side or spec.size, spec.margin)
+        write_bytes(preview, preview_sheet(read, drawer))
+        console.print(f"what would be learned from drawn to {preview}", markup=False, highlight=False, soft_wrap=True)
         return
-    Pack(packs / "calibration")
-    trainer = Trainer(read, open_packs(packs), work / read.name / "checkpoint.pt", device)
-    if trainer.progress.step:
-        notes.print(f"resumed at step {trainer.progress.step}")
-    with Progress(*_COLUMNS, console=notes) as progress, contextlib.ExitStack() as stack:
-        log = stack.enter_context(TensorBoardLog(tensorboard, trainer.progress.step)) if tensorboard else None
-        task = progress.add_task(read.name, total=trainer.total_steps, completed=trainer.progress.step, note="")
-        losses: list[float] = []
+    held = open_packs(packs / "validation")
+    check_apart(learned, held)
+    crops = HeldOutCrops(held, spec.margin)
+    check_both(crops)
+    checkpoint = work / read.name / "checkpoint.pt"
+    if ship and not checkpoint.is_file():
+        raise DataError(str(checkpoint), "no checkpoint here", "train first, without --ship")
+    trainer = Trainer(read, learned, crops, checkpoint, device, workers or os.cpu_count() or 1)
+    if trainer.reached.step:
+        notes.print(f"resumed at step {trainer.reached.step}")
+    if not ship:
+        with Progress(*_COLUMNS, console=notes) as progress, contextlib.ExitStack() as stack:
+            log = stack.enter_context(TensorBoardLog(tensorboard, trainer.reached.step)) if tensorboard else None
+            task = progress.add_task(read.name, total=read.steps, completed=trainer.reached.step, note="")
 
-        def advance(reached: Reached, loss: float) -> None:
-            losses.append(loss)
-            last = losses[-50:]
-            note = f"loss {sum(last) / len(last):.3f}"
-            if reached.validations:
-                _, auc, dice = reached.validations[-1]
-                note += f"  validation AUC {auc:.3f}  Dice {dice:.3f}"
-            progress.update(task, completed=reached.step, note=note)
-            if log:
-                log.add(reached, loss)
+            def advance(reached: Reached) -> None:
+                progress.update(task, completed=reached.step, note=_note(reached))
+                if log:
+                    log.add(reached)
 
-        trainer.run(advance)
-    outcome = finish(read, toml, trainer, packs, folder)
-    _report(read, trainer.progress, outcome, folder)
+            trainer.run(advance, seconds or None)
+    _report(read, trainer.reached, finish(read, toml, trainer, held, folder), folder)
 
 
-def _report(config: TrainConfig, reached: Reached, outcome: Outcome, folder: Path) -> None:
-    table = Table(title=f"{config.name} written to {folder}", title_justify="left")
-    table.add_column("figure")
-    table.add_column("value", justify="right")
-    for step, auc, dice in reached.validations[-1:]:
-        table.add_row(f"validation frame AUC at step {step}", f"{auc:.3f}")
-        table.add_row("validation Dice over both halves", f"{dice:.3f}")
-    table.add_row("frame AUC on held-out self-blends", f"{outcome.calibration_auc:.3f}")
-    if outcome.calibration_auc <= 0.5:
-        notes.print("streamguard: this detector does not tell fakes from real faces: train longer", style="red")
-    table.add_row("pixel threshold", f"{outcome.spec.threshold:g}")
+def _note(reached: Reached) -> str:
+    note = f"loss {reached.loss:.3f}"
+    if reached.curve:
+        sets = reached.curve[-1]["sets"]
+        note += "  AUC " + ", ".join(
+            f"{name} {figures['auc']:.3f}"
+            for name, figures in sets.items()
+            if "/" not in name and figures["auc"] is not None
+        )
+    return note
+
+
+def _report(recipe: Recipe, reached: Reached, outcome: Outcome, folder: Path) -> None:
+    table = Table("set", "frame AUC", "above its own real one", "Dice, both halves", box=None)
+    table.title = f"{recipe.name} after {reached.patches} patches, on held-out people; written to {folder}"
+    table.title_justify = "left"
+    for name, figures in (reached.curve[-1]["sets"] if reached.curve else {}).items():
+        values = (figures[kind] for kind in ("auc", "within", "dice"))
+        table.add_row(name, *("" if value is None else f"{value:.3f}" for value in values))
     console.print(table)
-
-
-def _preview(config: TrainConfig, packs: Path, path: Path) -> None:
-    from itertools import accumulate
-
-    from streamguard.files import write_bytes
-    from streamguard.training.feed import samples_of
-    from streamguard.training.preview import preview_sheet
-    from streamguard.training.sampler import open_packs
-
-    starts = [0, *accumulate(stage.steps for stage in config.train.stages[:-1])]
-    write_bytes(path, preview_sheet(samples_of(config, open_packs(packs)), starts))
-    console.print(f"samples of {len(starts)} stages drawn to {path}", markup=False, highlight=False, soft_wrap=True)
+    if outcome.held_out_auc <= 0.5:
+        notes.print("streamguard: this detector does not tell fakes from real faces: train longer", style="red")
+    console.print(f"pixel threshold {outcome.spec.threshold:g}, unsure from {outcome.spec.unsure_threshold:g}")
 
 
 def _make_writable(folder: Path) -> None:
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
     check_writable(folder / "file")
-
-
-def _rerender(config: TrainConfig, packs: Path) -> None:
-    from streamguard.training.rerender import make_rerendered
-
-    with Progress(*_COLUMNS, console=notes) as progress:
-        make_rerendered(config, packs, _bars(progress))
-
-
-def _bars(progress: Progress) -> Callable[[str, int, int], None]:
-    """A bar for each thing that is made, as it is told of."""
-    tasks: dict[str, TaskID] = {}
-
-    def advance(name: str, done: int, total: int) -> None:
-        if name not in tasks:
-            tasks[name] = progress.add_task(name, total=total, note="")
-        progress.update(tasks[name], completed=done)
-
-    return advance
-
-
-def _prepare(data: Path, config: TrainConfig, packs: Path) -> None:
-    from streamguard.training.prepare import prepare
-
-    skipped: list[str] = []
-    with Progress(*_COLUMNS, console=notes) as progress:
-        bars = _bars(progress)
-        try:
-            prepare(data, config, packs, lambda pack, done, total: bars(f"pack {pack}", done, total), skipped.append)
-        finally:
-            for sentence in skipped[:SHOWN]:
-                notes.print(f"skipped {sentence}", markup=False, highlight=False, soft_wrap=True)
-            if len(skipped) > SHOWN:
-                notes.print(f"skipped {len(skipped)} files in all")

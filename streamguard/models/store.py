@@ -27,7 +27,7 @@ MEAN = (128 / 255, 128 / 255, 128 / 255)
 STD = (64 / 255, 64 / 255, 64 / 255)
 LITE_STD = (128 / 255, 128 / 255, 128 / 255)
 """What EfficientNet-Lite was taught ImageNet with."""
-CROP_MARGIN = 1.4
+CROP_MARGIN = 1.3
 PICTURE_NORMS = 2
 """Encoders normalised within the picture, of `unet` and `unet_v1` trained from now on."""
 
@@ -45,7 +45,7 @@ class _Shape:
 SHAPES = {
     "unet": _Shape("unet", 32, 5, PICTURE_NORMS, 0),
     "unet_v1": _Shape("unet", 16, 6, PICTURE_NORMS, 0),
-    "unet_lite0": _Shape("unet_lite0", 24, 6, 0, 160),
+    "unet_lite0": _Shape("unet_lite0", 16, 6, 0, 160),
 }
 """The networks that can be trained."""
 

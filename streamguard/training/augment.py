@@ -1,28 +1,13 @@
-"""Matched augmentation: the real and the fake of a pair go through the same geometry, noise and compression."""
+"""Matched augmentation: the real and the fake of a pair go through the same light, noise and compression."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from streamguard.types import Float64Array, UInt8Array
-
-
-@dataclass(frozen=True, slots=True)
-class Patches:
-    """A pair of augmented patches.
-
-    Attributes:
-        real, fake: uint8 [P, P, 3] RGB.
-        mask: uint8 [P, P], 1 where `fake` is fake.
-    """
-
-    real: UInt8Array
-    fake: UInt8Array
-    mask: UInt8Array
+from streamguard.types import UInt8Array
 
 
 def mix(
@@ -58,80 +43,8 @@ def mix(
     return np.clip(mixed + 0.5, 0, 255).astype(np.uint8), (mask * (weight > 0.5)).astype(np.uint8)
 
 
-@dataclass(frozen=True, slots=True)
-class View:
-    """What a patch shows of a crop.
-
-    Attributes:
-        patch: side in pixels.
-        zoom: smallest and largest scale against the model's; at `patch / 256` the whole face is seen.
-        degrade: share of the patches that go through a further chain of rescaling, noise and compression.
-        blur: share of the patches that are blurred before that, by a Gaussian of 0.6 to 3 pixels.
-    """
-
-    patch: int
-    zoom: tuple[float, float] = (0.8, 1.25)
-    degrade: float = 0.4
-    blur: float = 0.0
-
-
-def augment(real: UInt8Array, fake: UInt8Array, mask: UInt8Array, view: View, random: np.random.Generator) -> Patches:
-    """A random view of a triple.
-
-    The levels (gain, gamma, tint) are drawn for real and fake independently, or brightness would become the
-    detector; everything else is shared, so that only the manipulation tells them apart.
-
-    Args:
-        real, fake: uint8 [S, S, 3]; mask: uint8 [S, S].
-        view: size, scale and quality of the result.
-        random: decides everything.
-    """
-    patch = view.patch
-    matrix = _geometry(real.shape[0], view, random)
-    how = int(random.choice([cv2.INTER_LINEAR, cv2.INTER_CUBIC]))
-    views = [_warped(rgb, matrix, patch, how) for rgb in (real, fake)]
-    truth = _warped(mask, matrix, patch, cv2.INTER_NEAREST)
-    if random.random() < 0.5:
-        shared = _levels(random, 0.2)
-        views = [_apply_levels(_apply_levels(each, shared), _levels(random, 0.03)) for each in views]
-    if view.blur and random.random() < view.blur:
-        sigma = math.exp(random.uniform(math.log(0.6), math.log(3.0)))
-        views = [_blurred(each, sigma) for each in views]
-    if random.random() < view.degrade:
-        views = _degrade(views, random)
-    if random.random() < 0.1:
-        _hide_region(views, truth, random)
-    return Patches(views[0], views[1], truth)
-
-
-def _geometry(size: int, view: View, random: np.random.Generator) -> Float64Array:
-    """float64 [2, 3] for `cv2.warpAffine`: flip, rotation, scale, slight perspective-like shear, position."""
-    flip = -1.0 if random.random() < 0.5 else 1.0
-    low, high = view.zoom
-    # Some patches keep the pixel grid: any resampling smooths away part of what is to be learned.
-    aligned = low <= 1 <= high and random.random() < 0.4
-    strength = 0.0 if aligned else 1.0
-    angle, zoom = math.radians(random.normal(0, 10)) * strength, math.exp(random.uniform(math.log(low), math.log(high)))
-    zoom = 1.0 if aligned else zoom
-    shear, stretch = random.normal(0, 0.03) * strength, 1 + random.normal(0, 0.03) * strength
-    cos, sin = math.cos(angle) * zoom, math.sin(angle) * zoom
-    linear = np.array([[cos, -sin], [sin, cos]]) @ np.array([[flip, shear], [0, stretch]])
-    # The crop's middle 256 pixels are what the live guard sees; smaller patches wander inside it.
-    reach = max(0.0, 128 - view.patch / zoom / 2) * 0.8 + 10
-    centre = size / 2 + random.uniform(-reach, reach, size=2)
-    offset = np.array([view.patch / 2, view.patch / 2]) - linear @ centre
-    if aligned:
-        offset = np.round(offset)
-    return np.concatenate([linear, offset[:, None]], axis=1)
-
-
-def _warped(picture: UInt8Array, matrix: Float64Array, patch: int, how: int) -> UInt8Array:
-    warped = cv2.warpAffine(picture, matrix, (patch, patch), flags=how, borderMode=cv2.BORDER_REFLECT_101)
-    return np.asarray(warped, dtype=np.uint8)
-
-
-def _levels(random: np.random.Generator, strength: float) -> UInt8Array:
-    """uint8 [256, 3]: one look-up table per channel (gain, gamma, offset, tint)."""
+def levels(random: np.random.Generator, strength: float) -> UInt8Array:
+    """uint8 [256, 3]: a random look-up table per channel (gain, gamma, offset, tint)."""
     gain, gamma = math.exp(random.normal(0, strength * 0.5)), math.exp(random.normal(0, strength * 0.5))
     ramp = np.linspace(0, 1, 256)[:, None]
     tint = 1 + random.normal(0, strength * 0.2, size=3)
@@ -139,11 +52,13 @@ def _levels(random: np.random.Generator, strength: float) -> UInt8Array:
     return np.clip(table + 0.5, 0, 255).astype(np.uint8)
 
 
-def _apply_levels(view: UInt8Array, table: UInt8Array) -> UInt8Array:
+def apply_levels(view: UInt8Array, table: UInt8Array) -> UInt8Array:
+    """The view with each channel's levels looked up in its column of `table`."""
     return np.asarray(cv2.LUT(view, table[None]), dtype=np.uint8)
 
 
-def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8Array]:
+def degraded(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8Array]:
+    """Both views rescaled, made noisy or compressed once more, in the same way."""
     side = views[0].shape[0]
     # Small faces are enlarged for the model: compression happened before that, at the size they had.
     sent = max(32, round(side * random.uniform(0.45, 0.95))) if random.random() < 0.35 else side
@@ -152,7 +67,7 @@ def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8
     kind = random.random()
     if kind < 0.1:
         sigma = random.uniform(0.3, 0.9)
-        views = [_blurred(view, sigma) for view in views]
+        views = [blurred(view, sigma) for view in views]
     elif kind < 0.25:
         strength = random.uniform(1, 5)
         noise = random.normal(0, strength, size=(sent, sent, 1)).astype(np.float32)
@@ -173,7 +88,8 @@ def _degrade(views: list[UInt8Array], random: np.random.Generator) -> list[UInt8
     return views
 
 
-def _blurred(view: UInt8Array, sigma: float) -> UInt8Array:
+def blurred(view: UInt8Array, sigma: float) -> UInt8Array:
+    """The view after a Gaussian of `sigma` pixels."""
     return np.asarray(cv2.GaussianBlur(view, (0, 0), sigma), dtype=np.uint8)
 
 
@@ -206,11 +122,13 @@ def _coded(rgb: UInt8Array, form: str, settings: list[int]) -> UInt8Array:
     return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR_RGB), dtype=np.uint8)
 
 
-def _hide_region(views: list[UInt8Array], truth: UInt8Array, random: np.random.Generator) -> None:
-    side = truth.shape[0]
+def hide_region(views: list[UInt8Array], truth: UInt8Array | None, random: np.random.Generator) -> None:
+    """A rectangle of one colour over both views; nothing is fake there."""
+    side = views[0].shape[0]
     width, height = random.integers(side // 10, side // 3, size=2)
     x, y = random.integers(0, side - width), random.integers(0, side - height)
     fill = random.integers(0, 256, size=3)
     for view in views:
         view[y : y + height, x : x + width] = fill
-    truth[y : y + height, x : x + width] = 0
+    if truth is not None:
+        truth[y : y + height, x : x + width] = 0

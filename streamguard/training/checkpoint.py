@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from streamguard.errors import OutputError
+from streamguard.files import publish
 
 
 def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
@@ -23,7 +23,7 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(dict(state), partial)
-        os.replace(partial, path)
+        publish(partial, path)
     except (OSError, RuntimeError) as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)

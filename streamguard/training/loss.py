@@ -9,43 +9,37 @@ SMOOTH = 1.0
 PICTURE_FRACTION = 16
 
 
-def segmentation_loss(logits: torch.Tensor, truth: torch.Tensor, dice_weight: float = 1.0) -> torch.Tensor:
-    """`BCE - ln(DICE)` over the batch (Preste, deepfake segmentation).
+def mask_loss(
+    logits: torch.Tensor, truth: torch.Tensor, taught: torch.Tensor, dice_weight: float = 1.0
+) -> torch.Tensor:
+    """`BCE - ln(DICE)` over the places whose truth is known.
 
     Args:
         logits: float32 [N, H, W].
-        truth: float32 [N, H, W], 0 or 1.
+        truth: float32 [N, H, W], 0..1.
+        taught: float32 [N, H, W], 1 where the truth is known, else 0.
         dice_weight: of the second term; 1 is the published loss.
     """
-    probability = torch.sigmoid(logits)
-    overlap = (probability * truth).sum()
-    dice = (2 * overlap + SMOOTH) / (probability.sum() + truth.sum() + SMOOTH)
-    return functional.binary_cross_entropy_with_logits(logits, truth) - dice_weight * torch.log(dice)
+    each = functional.binary_cross_entropy_with_logits(logits, truth, reduction="none")
+    probability = torch.sigmoid(logits) * taught
+    known = truth * taught
+    dice = (2 * (probability * known).sum() + SMOOTH) / (probability.sum() + known.sum() + SMOOTH)
+    return (each * taught).sum() / taught.sum().clamp(min=1) - dice_weight * torch.log(dice)
 
 
-def picture_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of the pooled map: is anything in the picture fake?
-
-    The pooled logit is the mean of the largest 1/16 of the map's logits. Patches whose fake
-    part is smaller than half of that are left out: they are neither clearly real nor clearly fake.
-
-    Args:
-        logits: float32 [N, H, W].
-        truth: float32 [N, H, W], 0 or 1.
-    """
-    count = logits[0].numel() // PICTURE_FRACTION
-    return presence_loss(logits.flatten(1).topk(count, dim=1).values.mean(dim=1), truth)
+def pooled_logits(logits: torch.Tensor) -> torch.Tensor:
+    """The mean of the largest 1/16 of each map's logits: [N, H, W] -> [N]."""
+    return logits.flatten(1).topk(logits[0].numel() // PICTURE_FRACTION, dim=1).values.mean(dim=1)
 
 
-def presence_loss(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Binary cross-entropy of one logit per picture: is anything in it fake?
+def presence_loss(logits: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+    """Binary cross-entropy of one logit per picture: how fake is it?
 
     Args:
         logits: float32 [N].
-        truth: float32 [N, H, W], 0 or 1; pictures with a fake part under 1/32 are left out.
+        label: float32 [N], 0..1; pictures whose label is NaN are left out.
     """
-    area = truth.flatten(1).sum(dim=1)
-    clear = (area == 0) | (area >= truth[0].numel() / (2 * PICTURE_FRACTION))
+    clear = torch.isfinite(label)
     if not bool(clear.any()):
         return logits.sum() * 0
-    return functional.binary_cross_entropy_with_logits(logits[clear], (area[clear] > 0).float())
+    return functional.binary_cross_entropy_with_logits(logits[clear], label[clear])

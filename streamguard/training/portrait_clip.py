@@ -11,21 +11,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from safetensors.torch import load_file
 
 from streamguard.faces import CenterFaceDetector
 from streamguard.media import Mp4Writer, picture_from_rgb
-from streamguard.training.config import RendererTable
-from streamguard.training.rerender import FaceAutoencoder
-from streamguard.training.rerender.fake import rendered_again
+from streamguard.training.portrait_renderer import portrait_renderer, rendered_again
 from streamguard.types import Float64Array, Picture, UInt8Array
 
-RENDERER = Path(__file__).with_name("portrait_renderer.safetensors")
-"""Weights of a network that renders faces, in half precision. No detector was taught by it: it enlarges in another way
-than those of the detectors' configurations, and began from another seed."""
-RENDERER_TABLE = RendererTable(halvings=3, upsampling="bilinear", channels=6, steps=450)
-RENDERED_SIDE = 192
-"""Side of the face that is rendered, in pixels. At 256 and more the detector that ships no longer sees it."""
+RENDERED_SIDE = 256
+"""Side of the face that is rendered, in pixels: fewer make a coarser fake."""
 
 
 def write_portrait_clip(
@@ -37,6 +30,7 @@ def write_portrait_clip(
     width: int = 640,
     height: int = 480,
     seed: int = 7,
+    rendered_side: int = RENDERED_SIDE,
     tell: Callable[[float], None] | None = None,
 ) -> None:
     """Encode the clip as H.264 mp4.
@@ -48,20 +42,27 @@ def write_portrait_clip(
         rate: frames per second.
         width, height: picture size in pixels, even.
         seed: decides motion and noise.
+        rendered_side: of the face that is rendered, in pixels, a multiple of 8.
         tell: called with the share that is written, 0..1, after each picture; what it raises ends it, without a file.
 
     Raises:
         OutputError: it cannot be written.
     """
     with Mp4Writer(path, width, height, rate, crf=20) as writer:
-        for index, picture in enumerate(portrait_frames(seconds, fake_from, rate, width, height, seed)):
+        for index, picture in enumerate(portrait_frames(seconds, fake_from, rate, width, height, seed, rendered_side)):
             writer.write(picture, index / rate)
             if tell is not None:
                 tell((index + 1) / (seconds * rate))
 
 
 def portrait_frames(
-    seconds: float, fake_from: float | None, rate: float, width: int, height: int, seed: int
+    seconds: float,
+    fake_from: float | None,
+    rate: float,
+    width: int,
+    height: int,
+    seed: int,
+    rendered_side: int = RENDERED_SIDE,
 ) -> Iterator[Picture]:
     """The clip's frames: slow pan and zoom, a hand's tremble, sensor noise. Arguments as in `write_portrait_clip`."""
     from skimage import data
@@ -71,7 +72,8 @@ def portrait_frames(
     fake = real
     if fake_from is not None:
         found = CenterFaceDetector(threads=1).detect(picture_from_rgb(real))
-        fake = rendered_again(_renderer(), real, found.landmarks[0], RENDERED_SIDE, np.random.default_rng(seed)).fake
+        chance = np.random.default_rng(seed)
+        fake = rendered_again(portrait_renderer(), real, found.landmarks[0], rendered_side, chance)
     noise = random.normal(0, 1.5, size=(8, height, width)).astype(np.float32)
     phases = random.uniform(0, 2 * math.pi, size=6)
     for index in range(round(seconds * rate)):
@@ -83,13 +85,6 @@ def portrait_frames(
         )
         grain = np.roll(noise[index % len(noise)], (17 * index) % width, axis=1)
         yield picture_from_rgb(np.clip(view + grain[..., None] + 0.5, 0, 255).astype(np.uint8))
-
-
-def _renderer() -> FaceAutoencoder:
-    network = FaceAutoencoder(RENDERER_TABLE)
-    network.load_state_dict({key: value.float() for key, value in load_file(RENDERER).items()})
-    network.eval()
-    return network
 
 
 def _camera(time: float, phases: Float64Array, side: int, width: int, height: int) -> Float64Array:

