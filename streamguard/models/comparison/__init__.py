@@ -6,10 +6,11 @@ All take pictures normalised as the shipped networks take them and give one logi
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from streamguard.errors import UnknownModel
 from streamguard.models.comparison.cnn_lstm import CnnLstm
@@ -18,8 +19,9 @@ from streamguard.models.comparison.efficientnet import SCALES, efficientnet
 from streamguard.models.comparison.meso4 import meso4
 from streamguard.models.comparison.resnet18 import resnet18
 from streamguard.models.comparison.xception import xception
+from streamguard.models.store import LoadedModel, fresh
 
-__all__ = ["NETWORKS", "Architecture", "build"]
+__all__ = ["CLASSIFIER", "CLASSIFIERS", "NETWORKS", "Architecture", "Classifier", "build", "fresh_classifier"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,13 @@ class Architecture:
         make: from the side of its square input in pixels (a multiple of 32) to the network with fresh weights.
         frames: 1 for float [N, 3, side, side]; more for float [N, frames, 3, side, side].
         source: where its shape is from.
+        any_side: whether it takes other sides than that it was made for.
     """
 
     make: Callable[[int], nn.Module]
     source: str
     frames: int = 1
+    any_side: bool = True
 
 
 def _member(name: str) -> Architecture:
@@ -42,14 +46,59 @@ def _member(name: str) -> Architecture:
 
 
 NETWORKS: dict[str, Architecture] = {
-    "meso4": Architecture(meso4, "Afchar et al., 2018"),
+    "meso4": Architecture(meso4, "Afchar et al., 2018", any_side=False),
     "resnet18": Architecture(lambda side: resnet18(), "He et al., 2016; Dessa, 2019"),
     "resnet18_hidden": Architecture(lambda side: resnet18(hidden=True), "He et al., 2016; Dessa, 2019"),
     "xception": Architecture(lambda side: xception(), "Chollet, 2017; Roessler et al., 2019"),
     **{f"efficientnet_{name}": _member(name) for name in SCALES},
     "cnn_lstm": Architecture(lambda side: CnnLstm(), "after Guera and Delp, 2018", frames=8),
-    "conv_vit": Architecture(ConvVit, "after Wodajo and Atnafu, 2021"),
+    "conv_vit": Architecture(ConvVit, "after Wodajo and Atnafu, 2021", any_side=False),
 }
+
+CLASSIFIER = "classifier"
+"""The architecture that their specs tell."""
+CLASSIFIERS = tuple(name for name, network in NETWORKS.items() if network.frames == 1)
+"""Those that judge single pictures."""
+
+
+class Classifier(nn.Module):
+    """A network of the comparison behind the door of the shipped ones: float [N, 3, H, W] -> logits [N, 1].
+
+    Args:
+        network: float [N, 3, side, side] -> logits [N].
+        side: larger pictures are brought down to it, as `UnetLite0` does.
+        any_side: smaller ones are taken as they are, and not enlarged to it.
+    """
+
+    def __init__(self, network: nn.Module, side: int, *, any_side: bool) -> None:
+        super().__init__()
+        self.network, self._side, self._any_side = network, side, any_side
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        """Logits [N, 1]."""
+        if picture.shape[-1] > self._side or (picture.shape[-1] < self._side and not self._any_side):
+            picture = functional.interpolate(picture, (self._side, self._side), mode="bilinear")
+        logits: torch.Tensor = self.network(picture)
+        return logits[:, None]
+
+
+def fresh_classifier(name: str, side: int, seed: int = 0) -> LoadedModel:
+    """A classifier with fresh weights, and a spec that tells what it is shown; it has no mask to apply a rule to.
+
+    Args:
+        name: one of `CLASSIFIERS`.
+        side: that it works at, in pixels, a multiple of 32.
+        seed: of the weights.
+
+    Raises:
+        UnknownModel: no classifier of single pictures has that name.
+    """
+    if name not in CLASSIFIERS:
+        cause = "it judges tracks of frames" if name in NETWORKS else "no network of that name"
+        raise UnknownModel(name, cause, f"choose one of {', '.join(CLASSIFIERS)}")
+    network = Classifier(build(name, side, seed), side, any_side=NETWORKS[name].any_side).eval()
+    spec = replace(fresh("unet_v1").spec, name=name, architecture=CLASSIFIER, working_side=side)
+    return LoadedModel(spec, network)
 
 
 def build(name: str, side: int = 256, seed: int = 0) -> nn.Module:

@@ -1,36 +1,47 @@
-"""The whole comparison: train each network on each material, test all on all sets; finished rows are kept."""
+"""The whole comparison: each network learns from each choice of sets for the same time; all are tested on all sets."""
 
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
+import numpy as np
 import torch
-from pydantic import TypeAdapter, ValidationError
+from torch import nn
 
-from streamguard.errors import DataError, OutputError
-from streamguard.files import write_bytes
-from streamguard.models import load
-from streamguard.training.comparison.crosssets import CrossSet, cross_sets
-from streamguard.training.comparison.figures import Judge, SetFigures, judge_set, set_figures
-from streamguard.training.comparison.learner import Learner, learner, must_be_known
-from streamguard.training.comparison.material import Material, TrainedOn, training_config, training_packs
-from streamguard.training.comparison.references import blur_judge, shipped_judge
-from streamguard.training.comparison.trainer import Budget, ComparisonTrainer, Reached
-from streamguard.training.config import TrainConfig
-from streamguard.training.sampler import Packs, open_packs
+from streamguard.errors import ConfigError, DataError, UnknownModel
+from streamguard.models import Guard, LoadedModel, load
+from streamguard.models.comparison import CLASSIFIER, CLASSIFIERS, NETWORKS, fresh_classifier
+from streamguard.models.store import CROP_MARGIN, SHAPES
+from streamguard.training.comparison.figures import BASELINES, Cell, cross_figures, pair_dices
+from streamguard.training.comparison.rows import (
+    ALL,
+    AS_SHIPPED,
+    KNOWS_NOTHING,
+    Row,
+    check_alike,
+    digest,
+    read_rows,
+    write_row,
+)
+from streamguard.training.drawing import PairDrawer
+from streamguard.training.evaluation.metrics import Floats
+from streamguard.training.held_out import BATCH, HeldOutCrops
+from streamguard.training.pack import CropPack, open_packs
+from streamguard.training.recipe import IMAGENET, Recipe, StageTable
+from streamguard.training.trainer import Trainer
+from streamguard.verdict import raw_score
 
-BLUR = "blur"
-"""The reference that knows nothing: blurred means fake."""
-AS_SHIPPED = "as shipped"
-KNOWS_NOTHING = "nothing"
-ORDER = (*get_args(TrainedOn), AS_SHIPPED, KNOWS_NOTHING)
-"""How rows are sorted."""
-PACKS = ("pairs", "selfblend", "validation", "calibration")
+STEPS = 1_000_000
+"""Of the recipe that is learned by: more than fit into any time."""
+WARMUP = 0.03
+"""Share of the time in which the learning rate rises."""
+Advance = Callable[[str, float, str], None]
+"""Takes a row's name, the share of its time that is over, 0..1, and a remark."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,267 +49,198 @@ class Plan:
     """What is compared, and how.
 
     Attributes:
-        detectors: names of what is trained (see `learner.names`).
-        trained_on: on which material; one row for each detector and material.
-        references: detectors judged as they are: names or folders of finished ones, or `blur`.
-        budget: for each row.
-        side: of the crops in pixels, a multiple of 32 from 64 to 256.
-        pairs: (real, fake) pairs a step; a track counts as many as it has frames.
-        most: triples judged of each set, evenly spread; 0: all.
+        recipe: sources, views, rates and batch size; its network alone may start from ImageNet.
+        packs: folder of the packs.
+        networks: segmentation networks and classifiers.
+        trained_on: `all`, or sets of the recipe; a row for each network and choice.
+        references: finished detectors (names, folders) and baselines.
+        seconds: that each network learns.
+        workers: threads that learn, of a CPU.
         device: `cpu` or `cuda`.
+        most: examples judged of each set and program.
     """
 
-    detectors: tuple[str, ...]
-    trained_on: tuple[TrainedOn, ...]
+    recipe: Recipe
+    packs: Path
+    networks: tuple[str, ...]
+    trained_on: tuple[str, ...]
     references: tuple[str, ...]
-    budget: Budget
-    side: int = 256
-    pairs: int = 8
-    most: int = 300
+    seconds: float
+    workers: int = 1
     device: str = "cpu"
+    most: int = 120
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One detector's figures.
+def compare(plan: Plan, out: Path, advance: Advance = lambda name, share, note: None) -> list[Row]:
+    """Train and judge what is not yet finished in `out/rows`.
 
-    Attributes:
-        detector, trained_on: which, and on what: `pairs`, `selfblends`, `both`, `as shipped` or `nothing`.
-        parameters: weights that are trained.
-        sets: its figures by set.
-        settings: all that decided them.
-        crops, seconds: what its training spent; 0 for references.
-        losses: (crops seen, loss).
-    """
-
-    detector: str
-    trained_on: str
-    parameters: int
-    sets: dict[str, SetFigures]
-    settings: dict[str, Any]
-    crops: int = 0
-    seconds: float = 0.0
-    losses: list[tuple[int, float]] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        """What it is called in tables."""
-        return f"{self.detector}, {self.trained_on}"
-
-
-_ROW = TypeAdapter(Row)
-
-
-def as_document(row: Row) -> dict[str, Any]:
-    """Plain values for JSON."""
-    document: dict[str, Any] = _ROW.dump_python(row, mode="json")
-    return document
-
-
-@dataclass(frozen=True, slots=True)
-class Watcher:
-    """Who is told how it goes.
-
-    Attributes:
-        training: called with the row, the share of its budget, what was reached, and the step's loss.
-        judging: called with the row and the share of its crops.
-    """
-
-    training: Callable[[str, float, Reached, float], None] = lambda row, share, reached, loss: None
-    judging: Callable[[str, float], None] = lambda row, share: None
-
-
-def check(plan: Plan) -> None:
-    """Fail before hours of work rather than after.
-
-    Raises:
-        UnknownModel: a detector or reference is not known.
-        ConfigError, CorruptWeights: a reference cannot be read.
-        DataError: nothing is to be compared, or two references share a name.
-    """
-    if not plan.detectors and not plan.references:
-        raise DataError("compare", "nothing to compare", "name detectors or references")
-    for name in plan.detectors:
-        must_be_known(name)
-    for name in plan.references:
-        if name != BLUR:
-            load(name)
-    labels = [_label(name) for name in plan.references]
-    if twice := {label for label in labels if labels.count(label) > 1}:
-        raise DataError("compare", f"two references are called {', '.join(sorted(twice))}", "rename a folder")
-
-
-def compare(config: TrainConfig, packs: Path, plan: Plan, out: Path, watcher: Watcher = Watcher()) -> list[Row]:
-    """Train and judge what is not yet finished in `out`.
-
-    Each row has a folder there: `checkpoint.pt` while and after it is trained, `row.json` once it is judged. A row
-    that was judged on another number of crops is judged again, not trained again.
-
-    Args:
-        config: seed, and the shares of what is drawn of the packs.
-        packs: the folder of the packs `pairs`, `selfblend`, `validation` and `calibration`.
-        plan: what to compare.
-        out: where rows go.
-        watcher: is told how it goes.
+    A row's file is there from its begin, so that a second call knows what its checkpoint was made with.
 
     Returns all finished rows of `out`, those of earlier calls among them.
 
     Raises:
-        DataError: a pack is missing, or `out` holds rows that were made with other settings.
-        UnknownModel, ConfigError, CorruptWeights: see `check`.
+        UnknownModel: a network or a reference is not known.
+        ConfigError: no source of the recipe has a set, or a reference cannot be read.
+        DataError: packs are missing, nothing is to be compared, or a row was made with other settings.
         OutputError: `out` cannot be written.
     """
-    check(plan)
-    trained = open_packs(packs)
-    common = _common(config, packs, plan)
-    finished = _finished(out, common)
-    run = _Run(config, trained, packs, plan, out, watcher, common)
-    run.look()
-    for name in plan.references:
-        row = run.reference(name, finished)
-        finished[row.name] = row
-    for material in plan.trained_on:
-        for name in plan.detectors:
-            row = run.trained(name, material, finished)
-            finished[row.name] = row
-    return sorted(finished.values(), key=lambda row: (ORDER.index(row.trained_on), row.detector))
+    comparison = _Comparison(plan, out, advance)
+    wanted = comparison.wanted()
+    for row in wanted:
+        comparison.finish(row)
+    return sorted((row for row in comparison.rows.values() if row.cells), key=lambda row: row.place)
 
 
-class _Run:
-    def __init__(
-        self,
-        config: TrainConfig,
-        trained: Packs,
-        folder: Path,
-        plan: Plan,
-        out: Path,
-        watcher: Watcher,
-        common: dict[str, Any],
-    ) -> None:
-        self._config, self._packs, self._folder, self._plan = config, trained, folder, plan
-        self._out, self._watcher, self._common = out, watcher, common
-        self._sets: dict[int, list[CrossSet]] = {}
+def only(recipe: Recipe, name: str) -> Recipe:
+    """The recipe with the sources that have the set, and nothing but that set of theirs; `all`: as it is.
 
-    def look(self) -> None:
-        """Open everything that will be needed, so that what is missing is told before hours of work."""
-        self._cross_sets(self._plan.side)
-        for material in self._plan.trained_on if self._plan.detectors else ():
-            training_packs(self._packs, material)
+    Reals from elsewhere stay: a set of fakes alone would teach nothing.
 
-    def reference(self, name: str, finished: dict[str, Row]) -> Row:
-        """A row that nothing is trained for."""
-        if name == BLUR:
-            row = Row(BLUR, KNOWS_NOTHING, 0, {}, self._settings(BLUR, KNOWS_NOTHING))
-            return _same(finished, row) or self._judged(row, blur_judge, self._plan.side, probability=False)
-        model = load(name)
-        label = _label(name)
-        settings = {**self._settings(label, AS_SHIPPED), "weights": model.spec.digest}
-        row = Row(label, AS_SHIPPED, _parameters(model.network), {}, settings)
-        return _same(finished, row) or self._judged(row, shipped_judge(model), model.spec.size)
-
-    def trained(self, name: str, material: TrainedOn, finished: dict[str, Row]) -> Row:
-        """A row trained within the budget."""
-        plan = self._plan
-        new = learner(name, self._config, plan.side)
-        row = Row(name, material, _parameters(new.network), {}, self._settings(name, material))
-        if same := _same(finished, row):
-            return same
-        trainer = self._trainer(new, row, material)
-        trainer.run(lambda reached, loss: self._watcher.training(row.name, reached.share(plan.budget), reached, loss))
-        reached = trainer.reached
-        row = replace(row, crops=reached.crops, seconds=reached.seconds, losses=reached.losses)
-        return self._judged(row, trainer.probabilities, plan.side, frames=new.frames)
-
-    def _trainer(self, new: Learner, row: Row, material: TrainedOn) -> ComparisonTrainer:
-        plan = self._plan
-        config = training_config(self._config, material, plan.side, max(1, plan.pairs // new.frames))
-        # How many crops are judged has no part in the weights.
-        identity = {key: value for key, value in row.settings.items() if key != "most"}
-        return ComparisonTrainer(
-            new,
-            Material(config, training_packs(self._packs, material), new.frames),
-            plan.budget,
-            identity,
-            self._place(row) / "checkpoint.pt",
-            plan.device,
-            self._config.train.seed,
+    Raises:
+        ConfigError: no source has it.
+    """
+    if name == ALL:
+        return recipe
+    sources = []
+    for source in recipe.sources:
+        if name in (source.reals if source.kind == "selfblend" else source.fakes):
+            fakes = () if source.kind == "selfblend" else (name,)
+            reals = (name,) if name in source.reals else source.reals
+            sources.append(source.model_copy(update={"fakes": fakes, "reals": reals}))
+    if not sources:
+        raise ConfigError(
+            f"trained on {name}",
+            "no source of the recipe learns from that set",
+            f"choose all, {', '.join(recipe.sets)}",
         )
-
-    def _judged(self, row: Row, judge: Judge, side: int, *, frames: int = 1, probability: bool = True) -> Row:
-        sets = self._cross_sets(side)
-        total, figures = sum(len(tested.chosen) for tested in sets), {}
-        before = 0
-        for tested in sets:
-            started = before
-
-            def advance(done: int, started: int = started) -> None:
-                self._watcher.judging(row.name, (started + done) / total)
-
-            judged = judge_set(judge, tested, frames, advance)
-            figures[tested.name] = set_figures(judged, probability=probability)
-            before += len(tested.chosen)
-        row = replace(row, sets=figures)
-        try:
-            self._place(row).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise OutputError(str(self._out), f"cannot be written ({error.strerror})", "choose another") from error
-        write_bytes(self._place(row) / "row.json", _ROW.dump_json(row, indent=1))
-        return row
-
-    def _cross_sets(self, side: int) -> list[CrossSet]:
-        if side not in self._sets:
-            seed = self._config.train.seed
-            self._sets[side] = cross_sets(self._folder, self._packs, side=side, most=self._plan.most, seed=seed)
-        return self._sets[side]
-
-    def _settings(self, detector: str, trained_on: str) -> dict[str, Any]:
-        return {**self._common, "detector": detector, "trained_on": trained_on, "most": self._plan.most}
-
-    def _place(self, row: Row) -> Path:
-        return self._out / f"{row.detector}-{row.trained_on.replace(' ', '_')}"
+    return recipe.model_copy(update={"sources": tuple(sources)})
 
 
-def _label(reference: str) -> str:
-    """What a reference is called in tables: its name, or its folder's."""
-    return Path(reference).resolve().name
+def timed(recipe: Recipe, network: str) -> Recipe:
+    """The recipe for another network and for a given time: one stage of the last one's patches.
+
+    Its start is kept only if it is ImageNet and the network the recipe's: another detector has seen other sets.
+    """
+    last = recipe.stages[-1]
+    rate = max(stage.rate[0] for stage in recipe.stages), last.rate[1]
+    stage = StageTable(steps=STEPS, patch=last.patch, pairs=last.pairs, rate=rate)
+    start = IMAGENET if (network, recipe.start_from) == (recipe.network, IMAGENET) else ""
+    changes = {"network": network, "start_from": start, "stages": (stage,), "warmup_steps": round(WARMUP * STEPS)}
+    return recipe.model_copy(update=changes)
 
 
-def _same(finished: dict[str, Row], row: Row) -> Row | None:
-    found = finished.get(row.name)
-    return found if found is not None and found.settings == row.settings else None
+class _Comparison:
+    def __init__(self, plan: Plan, out: Path, advance: Advance) -> None:
+        self._plan, self._out, self._advance = plan, out, advance
+        self._validation = open_packs(plan.packs / "validation")
+        self._held: dict[float, HeldOutCrops] = {}
+        self.rows = read_rows(out / "rows")
 
+    def wanted(self) -> list[Row]:
+        """The plan's rows, unfinished, after all that can be known to be wrong was looked for."""
+        plan, judged = self._plan, {"most": self._plan.most, "validation packs": digest(self._validation)}
+        text = plan.recipe.model_dump_json(exclude={"name"})
+        learned = {
+            "recipe": hashlib.sha256(text.encode()).hexdigest()[:12],
+            **{key: getattr(plan, key) for key in ("seconds", "workers", "device")},
+        }
+        wanted = [self._reference(name, judged) for name in plan.references]
+        for choice in plan.trained_on if plan.networks else ():
+            recipe = only(plan.recipe, choice)
+            packs = self._training(recipe)
+            settings = {**judged, **learned, "training packs": digest(packs)}
+            PairDrawer(recipe, packs, recipe.stages[-1].patch, CROP_MARGIN)
+            for network in plan.networks:
+                if network not in SHAPES and network not in CLASSIFIERS:
+                    names = ", ".join((*SHAPES, *CLASSIFIERS))
+                    cause = "packs hold no tracks of frames" if network in NETWORKS else "no network of that name"
+                    raise UnknownModel(network, cause, f"choose one of {names}")
+                start = timed(recipe, network).start_from
+                wanted.append(Row(network, choice, settings, home=recipe.sets, start=start))
+        asked = [row.name for row in wanted]
+        if len(set(asked)) < max(1, len(asked)):
+            twice = ", ".join(sorted({name for name in asked if asked.count(name) > 1}))
+            cause = f"asked for twice: {twice}" if twice else "nothing to compare"
+            raise DataError("compare", cause, "name networks or references, each once")
+        for row in self.rows.values():
+            check_alike(row, self._out / "rows", {**judged, **learned} if row.home else judged)
+        for row in wanted:
+            if row.name in self.rows:
+                check_alike(self.rows[row.name], self._out / "rows", row.settings)
+        return wanted
 
-def _common(config: TrainConfig, packs: Path, plan: Plan) -> dict[str, Any]:
-    """What must be alike in all rows, or they could not be compared; as JSON would give it back."""
-    settings = {
-        "budget": asdict(plan.budget),
-        "side": plan.side,
-        "pairs": plan.pairs,
-        "train": config.train.model_dump(mode="json"),
-        "packs": {name: _digest(packs / name / "index.json") for name in PACKS},
-    }
-    read: dict[str, Any] = json.loads(json.dumps(settings))
-    return read
+    def finish(self, row: Row) -> None:
+        """Train it if it is to be, judge it, and keep it; nothing if it is there."""
+        if row.name in self.rows and self.rows[row.name].cells:
+            return
+        write_row(row, self._out / "rows")
+        if row.trained_on == KNOWS_NOTHING:
+            held = self._crops(CROP_MARGIN)
+            scores = np.array([BASELINES[row.network](crop.pixels) for crop in held.crops])
+            cells = cross_figures(held.crops, scores, np.full(len(scores), np.nan))
+        elif row.trained_on == AS_SHIPPED:
+            model = load(row.settings["place"])
+            row, cells = replace(row, weights=_weights(model.network)), self._judged(row, model)
+        else:
+            row, model = self._trained(row)
+            cells = self._judged(row, model)
+        self.rows[row.name] = replace(row, cells=cells)
+        write_row(self.rows[row.name], self._out / "rows")
+        shutil.rmtree(self._checkpoint(row).parent, ignore_errors=True)
+        self._advance(row.name, 1.0, "")
 
+    def _reference(self, name: str, judged: dict[str, Any]) -> Row:
+        if name in BASELINES:
+            return Row(name, KNOWS_NOTHING, judged)
+        settings = {**judged, "place": name, "weights": load(name).spec.digest}
+        return Row(Path(name).resolve().name, AS_SHIPPED, settings)
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.is_file() else ""
-
-
-def _finished(out: Path, common: dict[str, Any]) -> dict[str, Row]:
-    rows = {}
-    for path in sorted(out.glob("*/row.json")):
-        try:
-            row = _ROW.validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise DataError(str(path), "damaged or of another version", "remove it to judge that row again") from error
-        if other := [key for key, value in common.items() if row.settings.get(key) != value]:
-            raise DataError(
-                str(path), f"made with other settings ({', '.join(other)})", "give another `--out`, or those settings"
+    def _trained(self, row: Row) -> tuple[Row, LoadedModel]:
+        plan, recipe = self._plan, timed(only(self._plan.recipe, row.trained_on), row.network)
+        side = recipe.stages[-1].patch
+        model = fresh_classifier(row.network, side, recipe.seed) if row.network in CLASSIFIERS else None
+        packs = self._training(recipe)
+        trainer = Trainer(recipe, packs, None, self._checkpoint(row), plan.device, plan.workers, model)
+        left = plan.seconds - trainer.reached.seconds
+        if left > 0:
+            trainer.run(
+                lambda reached: self._advance(row.name, reached.seconds / plan.seconds, f"loss {reached.loss:.3f}"),
+                left,
+                paced=True,
             )
-        rows[row.name] = row
-    return rows
+        reached = trainer.reached
+        row = replace(row, steps=reached.step, patches=reached.patches, seconds=round(reached.seconds, 1))
+        return replace(row, weights=_weights(trainer.model.network)), trainer.averaged()
+
+    def _judged(self, row: Row, model: LoadedModel) -> dict[str, Cell]:
+        self._advance(row.name, 1.0, "judging")
+        held = self._crops(model.spec.margin)
+        if model.spec.architecture == CLASSIFIER:
+            return cross_figures(held.crops, _answers(model, held), np.full(len(held.crops), np.nan))
+        maps = held.maps(model)
+        return cross_figures(held.crops, np.array([raw_score(each) for each in maps]), pair_dices(held.crops, maps))
+
+    def _crops(self, margin: float) -> HeldOutCrops:
+        if margin not in self._held:
+            self._held[margin] = HeldOutCrops(self._validation, margin, self._plan.most)
+        return self._held[margin]
+
+    def _training(self, recipe: Recipe) -> list[CropPack]:
+        return open_packs(self._plan.packs / "train", recipe.sets)
+
+    def _checkpoint(self, row: Row) -> Path:
+        return self._out / "checkpoints" / row.stem / "checkpoint.pt"
 
 
-def _parameters(network: torch.nn.Module) -> int:
+def _answers(model: LoadedModel, held: HeldOutCrops) -> Floats:
+    """float64 [N]: a classifier's probability of each crop, unrounded: many are near 0 or 1."""
+    graph, answers = Guard(model.spec, model.network).eval(), []
+    with torch.inference_mode():
+        for start in range(0, len(held.crops), BATCH):
+            pixels = np.stack([crop.pixels for crop in held.crops[start : start + BATCH]])
+            answers.append(graph(torch.from_numpy(pixels)).double().numpy())
+    return np.concatenate(answers)
+
+
+def _weights(network: nn.Module) -> int:
     return sum(parameter.numel() for parameter in network.parameters())

@@ -1,114 +1,92 @@
-"""From scores to the figures of one set."""
+"""From scores of held-out crops to the figures of each set with their intervals, and baselines that know nothing."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from streamguard.training.comparison.crosssets import CrossSet
+from streamguard.faces import sharpness
 from streamguard.training.evaluation.bootstrap import Figure, auc_figure, draw, ratio_figure
-from streamguard.training.evaluation.metrics import Bools, Floats, auc
+from streamguard.training.evaluation.metrics import Bools, Floats, dice
+from streamguard.training.held_out import HeldCrop
 from streamguard.types import UInt8Array
 
-Judge = Callable[[UInt8Array], Sequence[float]]
-"""From crops, uint8 [N, P, P, 3] or [N, frames, P, P, 3], to scores: higher is more fake, above 0.5 is fake."""
-BATCH = 8
-"""Triples judged at a time."""
 N_BOOT = 2000
-NAMED = 6
-"""Persons up to which each one's AUC is told."""
-ABOVE = 0.5
+MARKED = 127
+"""Pixels of a map above it are marked: a probability of 0.5."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """One crop, or track, with its score; `label` is true for fake."""
-
-    person: str
-    clip: str
-    label: bool
-    score: float
-
-
-@dataclass(frozen=True, slots=True)
-class SetFigures:
-    """What a detector reaches on one set; intervals by bootstrap over clip halves, of `persons` over persons.
+class Cell:
+    """What a detector reaches on a set, or on one program of it; intervals by bootstrap over groups.
 
     Attributes:
-        frames: AUC over all crops.
-        videos: AUC over clip halves, each with its mean score.
-        persons: mean over persons of the AUC among the person's own crops.
-        accuracy: share of the crops that are on the right side of a score of 0.5; None where a score is no probability.
-        by_person: each person's AUC, where there are few.
-        crops: how many were judged.
+        auc: of the fakes against the set's real crops, or against all real crops where it has none.
+        dice: of masks at 0.5, mean over both halves of registered pairs.
+        fakes, reals: crops.
     """
 
-    frames: Figure
-    videos: Figure
-    persons: Figure
-    accuracy: Figure
-    by_person: dict[str, float] = field(default_factory=dict)
-    crops: int = 0
+    auc: Figure
+    dice: Figure
+    fakes: int
+    reals: int
 
 
-def judge_set(
-    judge: Judge, tested: CrossSet, frames: int = 1, advance: Callable[[int], None] = lambda done: None
-) -> list[Judged]:
-    """Every chosen triple's real and fake half, scored.
+def cross_figures(crops: Sequence[HeldCrop], scores: Floats, dices: Floats) -> dict[str, Cell]:
+    """Figures by set, and by `set/program` of sets with several programs.
 
     Args:
-        judge: scores.
-        tested: the set.
-        frames: 1 for a judge of crops, more for one of tracks.
-        advance: called with the triples done so far.
+        crops: all that were judged.
+        scores: float64 [N], higher is more fake.
+        dices: float64 [N] of `pair_dices`.
     """
-    judged = []
-    for start in range(0, len(tested.chosen), BATCH):
-        rows = tested.chosen[start : start + BATCH]
-        crops = [view for row in rows for view in tested.views(row, frames)]
-        scores = iter(judge(np.stack(crops)))
-        for row in rows:
-            entry = tested.entries[row]
-            judged += [Judged(entry.person, entry.clip, label, next(scores)) for label in (False, True)]
-        advance(start + len(rows))
-    return judged
+    fake = np.array([crop.fake for crop in crops])
+    sets, programs, groups = (np.array([getattr(crop, name) for crop in crops]) for name in ("set", "program", "group"))
+    cells = {}
+    for name in sorted(set(sets[fake].tolist())):
+        own = ~fake & (sets == name)
+        kinds = sorted(set(programs[fake & (sets == name)].tolist()))
+        columns = {name: sets == name, **{f"{name}/{kind}": (sets == name) & (programs == kind) for kind in kinds}}
+        for column, within in columns.items() if len(kinds) > 1 else [(name, sets == name)]:
+            chosen = (fake & within) | (own if own.any() else ~fake)
+            cells[column] = _cell(scores[chosen], fake[chosen], groups[chosen], dices[chosen])
+    return cells
 
 
-def set_figures(judged: Sequence[Judged], *, probability: bool = True, seed: int = 0) -> SetFigures:
-    """The figures of one set.
+def pair_dices(crops: Sequence[HeldCrop], maps: Sequence[UInt8Array]) -> Floats:
+    """float64 [N]: of each registered fake, the mean Dice of itself and of its real crop; NaN of all else."""
+    dices = np.full(len(crops), np.nan)
+    for number, crop in enumerate(crops):
+        if crop.mask is not None and crop.pair >= 0:
+            clean = not (maps[crop.pair] > MARKED).any()
+            dices[number] = (dice(maps[number] > MARKED, crop.mask > 0) + clean) / 2
+    return dices
 
-    Args:
-        judged: its scores.
-        probability: whether 0.5 means anything to them.
-        seed: of the resampling: equal seeds give equal intervals.
-    """
-    halves: dict[tuple[str, bool], list[float]] = defaultdict(list)
-    persons: dict[str, list[Judged]] = defaultdict(list)
-    for each in judged:
-        halves[each.clip, each.label].append(each.score)
-        persons[each.person].append(each)
-    labels = [label for _, label in halves]
-    drawn = draw(labels, n_boot=N_BOOT, seed=seed)
-    parts: list[tuple[Floats, Bools]] = [
-        (np.array(scores), np.full(len(scores), label)) for (_, label), scores in halves.items()
-    ]
-    means: list[tuple[Floats, Bools]] = [(scores.mean(keepdims=True), truth[:1]) for scores, truth in parts]
-    sizes = np.array([scores.size for scores, _ in parts], dtype=np.float64)
-    right = np.array([((scores > ABOVE) == truth).sum() for scores, truth in parts], dtype=np.float64)
-    own = {name: auc([e.score for e in each], [e.label for e in each]) for name, each in sorted(persons.items())}
-    known = {name: value for name, value in own.items() if value is not None}
-    values, ones = np.array(list(known.values())), np.ones(len(known))
-    alike = draw([True] * len(known), n_boot=N_BOOT, seed=seed)
-    return SetFigures(
-        frames=auc_figure(parts, drawn),
-        videos=auc_figure(means, drawn),
-        persons=ratio_figure(values, ones, alike, ones > 0, "nobody was judged both real and fake"),
-        accuracy=ratio_figure(right, sizes, drawn, sizes > 0, "nothing was judged")
-        if probability
-        else Figure(None, reason="its score is no probability"),
-        by_person=known if len(known) <= NAMED else {},
-        crops=len(judged),
+
+def _cell(scores: Floats, fake: Bools, groups: np.ndarray, dices: Floats) -> Cell:
+    names, owner = np.unique(groups, return_inverse=True)
+    drawn = draw([None] * len(names), n_boot=N_BOOT, seed=0)
+    known = np.isfinite(dices)
+    count = np.bincount(owner[known], minlength=len(names)).astype(np.float64)
+    total = np.bincount(owner[known], dices[known], minlength=len(names)).astype(np.float64)
+    return Cell(
+        auc=auc_figure([(scores[owner == each], fake[owner == each]) for each in range(len(names))], drawn),
+        dice=ratio_figure(total, count, drawn, count > 0, "no masks, or none whose truth is known"),
+        fakes=int(fake.sum()),
+        reals=int((~fake).sum()),
     )
+
+
+def _blur(pixels: UInt8Array) -> float:
+    return -float(cv2.Laplacian(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
+
+
+BASELINES: dict[str, Callable[[UInt8Array], float]] = {
+    "blur": _blur,
+    "sharpness": sharpness,
+    "brightness": lambda pixels: float(pixels.mean()),
+}
+"""What knows nothing of fakes: blurred, sharp for its contrast, or bright means fake."""

@@ -1,4 +1,4 @@
-"""The whole comparison: easy fakes are learned, finished rows are kept, what does not fit is refused."""
+"""The whole comparison: rows are made, kept, gone on with and refused; the page shows them."""
 
 from __future__ import annotations
 
@@ -10,223 +10,250 @@ import numpy as np
 import pytest
 
 from streamguard import models
-from streamguard.errors import DataError, UnknownModel
-from streamguard.training.comparison.compare import AS_SHIPPED, Plan, Row, Watcher, compare
-from streamguard.training.comparison.crosssets import SETS
-from streamguard.training.comparison.figures import Judged, set_figures
-from streamguard.training.comparison.page import CURVES, auc_picture, loss_picture, render, write_json
-from streamguard.training.comparison.trainer import Budget, Reached
-from streamguard.training.config import TrainConfig
-from streamguard.training.evaluation.pictures import LIGHT
-from streamguard.training.pack import write_pack
+from streamguard.errors import ConfigError, DataError, OutputError, UnknownModel
+from streamguard.training.comparison.compare import STEPS, Plan, compare, only, timed
+from streamguard.training.comparison.figures import cross_figures, pair_dices
+from streamguard.training.comparison.page import HOME, render, write_pages
+from streamguard.training.held_out import HeldCrop, HeldOutCrops
+from streamguard.training.pack import write_crop_pack
+from streamguard.training.trainer import Trainer
+from streamguard.verdict import raw_score
 from tests.support.portraits import green_detector
-from tests.support.training_data import micro_config, triple, write_packs
-
-PLAN = Plan(("meso4",), ("both",), ("blur",), Budget(crops=16), side=64, pairs=2, most=2)
+from tests.support.training_data import example, held_packs, micro_recipe, write_packs
 
 
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_packs(tmp_path_factory.mktemp("packs"))
+    return write_packs(tmp_path_factory.mktemp("packs"), validation=("cid", "dot"))
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> TrainConfig:
-    return micro_config(tmp_path)
+def plan(packs: Path, tmp_path: Path) -> Plan:
+    stages = [{"steps": 9, "patch": 64, "pairs": 1, "rate": [1e-3, 1e-4]}]
+    recipe = micro_recipe(tmp_path, stages=stages)
+    return Plan(recipe, packs, ("meso4",), ("all",), ("blur",), seconds=1.0, most=3)
 
 
-def untrained(row: str, share: float, reached: Reached, loss: float) -> None:
-    pytest.fail(f"{row} was trained again")
+def untrained(name: str, share: float, note: str) -> None:
+    pytest.fail(f"{name} was made again")
 
 
-def unjudged(row: str, share: float) -> None:
-    pytest.fail(f"{row} was judged again")
+def test_segmenters_and_classifiers_on_all_and_on_one_set(plan: Plan, tmp_path: Path) -> None:
+    told: list[tuple[str, float]] = []
+    plan = replace(plan, networks=("unet_lite0", "meso4"), trained_on=("all", "swaps"), workers=2)
+    rows = compare(plan, tmp_path / "out", lambda name, share, note: told.append((name, share)))
+    assert [row.name for row in rows] == [
+        "meso4, all",
+        "unet_lite0, all",
+        "meso4, swaps",
+        "unet_lite0, swaps",
+        "blur, nothing",
+    ]
+    unet, meso = rows[1], rows[2]
+    assert list(unet.cells) == ["loose", "loose/Diffusion", "loose/Lips", "swaps"]
+    assert unet.cells["swaps"].dice.value is not None
+    assert meso.cells["swaps"].dice.value is None
+    assert all(row.cells["swaps"].auc.value is not None for row in rows)
+    assert (meso.home, unet.home) == (("swaps",), ("loose", "real", "swaps"))
+    assert unet.patches == 2 * unet.steps
+    assert unet.seconds >= 1
+    assert meso.weights < unet.weights
+    assert ("meso4, swaps", 1.0) in told
+    assert not list((tmp_path / "out" / "checkpoints").iterdir())
 
 
-@pytest.mark.parametrize("name", ["resnet18", "unet_v1"])
-def test_easy_fakes_are_learned(name: str, packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    plan = replace(PLAN, detectors=(name,), trained_on=("pairs",), references=(), budget=Budget(crops=160), pairs=4)
-    (row,) = compare(config, packs, plan, tmp_path / "out")
-    assert row.sets["pairs"].frames.value is not None
-    assert row.sets["pairs"].frames.value > 0.9
-    assert row.sets["selfblends"].frames.value == 1.0
-    assert row.crops == 160
-    assert np.mean([loss for _, loss in row.losses[-3:]]) < np.mean([loss for _, loss in row.losses[:3]])
-
-
-def test_a_shipped_detector_is_judged_as_it_is(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
+def test_shipped_detectors_and_baselines_stand_beside(plan: Plan, tmp_path: Path) -> None:
     models.save(green_detector(), tmp_path / "green")
-    plan = replace(PLAN, detectors=(), references=(str(tmp_path / "green"), "blur"))
-    green, blur = compare(config, packs, plan, tmp_path / "out")
-    assert (green.detector, green.trained_on, green.crops) == ("green", AS_SHIPPED, 0)
-    for name in ("pairs", "selfblends"):
-        assert green.sets[name].frames.value == 1.0
-        assert green.sets[name].accuracy.value == 1.0
-    assert green.sets["pairs"].by_person == {"bob": 1.0}
-    # Blends of a real face hold nothing green.
-    assert green.sets["otherfaces"].accuracy.value == 0.5
-    assert blur.sets["pairs"].accuracy.value is None
+    references = (str(tmp_path / "green"), "blur", "sharpness", "brightness")
+    green, blur, bright, sharp = compare(replace(plan, networks=(), references=references), tmp_path / "out")
+    assert (green.name, blur.name) == ("green, as shipped", "blur, nothing")
+    assert (bright.name, sharp.name) == ("brightness, nothing", "sharpness, nothing")
+    assert green.cells["swaps"].auc.value == green.cells["loose/Lips"].auc.value == 1.0
+    assert (green.cells["swaps"].dice.value or 0) > 0.8
+    # A green face is darker than the same one.
+    assert bright.cells["swaps"].auc.value == 0.0
+    assert not green.home
 
 
-def test_finished_rows_are_kept_and_others_join_them(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    first = compare(config, packs, PLAN, out)
-    assert [row.name for row in first] == ["meso4, both", "blur, nothing"]
-    assert compare(config, packs, PLAN, out, Watcher(untrained, unjudged)) == first
-    more = compare(config, packs, replace(PLAN, detectors=("conv_vit",), trained_on=("pairs",)), out)
-    assert [row.name for row in more] == ["conv_vit, pairs", "meso4, both", "blur, nothing"]
-    assert more[1:] == first
+def test_finished_rows_are_kept_and_others_join_them(plan: Plan, tmp_path: Path) -> None:
+    first = compare(plan, tmp_path)
+    assert compare(plan, tmp_path, untrained) == first
+    more = compare(replace(plan, networks=("resnet18",), trained_on=("swaps",), references=("brightness",)), tmp_path)
+    assert [row.name for row in more] == ["meso4, all", "resnet18, swaps", "blur, nothing", "brightness, nothing"]
+    assert (more[0], more[2]) == (first[0], first[1])
 
 
-def test_other_crops_are_judged_without_training_again(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    before = {row.name: row for row in compare(config, packs, PLAN, out)}
-    after = {row.name: row for row in compare(config, packs, replace(PLAN, most=1), out, Watcher(untrained))}
-    assert after["meso4, both"].sets["pairs"].crops == 2
-    assert after["meso4, both"].losses == before["meso4, both"].losses
+def test_a_broken_row_is_gone_on_with(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streamguard.training.trainer.SAVED_EVERY", 0.0)
+    shares: list[float] = []
 
-
-def test_a_broken_comparison_goes_on_where_it_stopped(
-    packs: Path, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("streamguard.training.comparison.trainer.SAVE_EVERY", 0.0)
-
-    def stop(row: str, share: float, reached: Reached, loss: float) -> None:
-        if share >= 0.5:
+    def broken(name: str, share: float, note: str) -> None:
+        shares.append(share)
+        if len(shares) == 2:
             raise KeyboardInterrupt
 
-    plan = replace(PLAN, references=())
-    (straight,) = compare(config, packs, plan, tmp_path / "a")
+    plan = replace(plan, references=(), seconds=3.0)
     with pytest.raises(KeyboardInterrupt):
-        compare(config, packs, plan, tmp_path / "b", Watcher(stop))
-    shares: list[float] = []
-    (resumed,) = compare(
-        config, packs, plan, tmp_path / "b", Watcher(lambda row, share, reached, loss: shares.append(share))
-    )
-    assert shares == [0.75, 1.0]
-    assert resumed.sets == straight.sets
-    assert resumed.losses == straight.losses
+        compare(plan, tmp_path / "out", broken)
+    assert json.loads((tmp_path / "out" / "rows" / "meso4-all.json").read_text())["cells"] == {}
+    with pytest.raises(DataError, match=r"`meso4, all` was made with other settings \(seconds\)"):
+        compare(replace(plan, seconds=9.0), tmp_path / "out", untrained)
+    later: list[float] = []
+    (row,) = compare(plan, tmp_path / "out", lambda name, share, note: later.append(share))
+    assert later[0] > shares[0]
+    assert row.steps > 2
+    assert row.cells
+
+
+def test_a_row_that_only_lacks_its_figures_is_not_trained_again(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    plan = replace(plan, references=(), seconds=3.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("streamguard.training.comparison.compare.cross_figures", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            compare(plan, tmp_path)
+    monkeypatch.setattr(Trainer, "run", lambda *arguments, **more: pytest.fail("trained again"))
+    (row,) = compare(plan, tmp_path)
+    assert row.cells
+    assert row.steps
 
 
 @pytest.mark.parametrize(
-    "change", [{"budget": Budget(crops=20)}, {"side": 96}, {"pairs": 3}], ids=["budget", "side", "pairs"]
+    ("change", "words"),
+    [({"seconds": 2.0}, "seconds"), ({"workers": 2}, "workers"), ({"most": 2}, "most"), ({"recipe": None}, "recipe")],
 )
-def test_rows_that_cannot_be_compared_are_refused(
-    packs: Path, config: TrainConfig, tmp_path: Path, change: dict[str, object]
+def test_rows_of_other_settings_are_refused_by_name(
+    plan: Plan, tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
-    compare(config, packs, PLAN, tmp_path / "out")
-    with pytest.raises(DataError, match=rf"other settings \({next(iter(change))}"):
-        compare(config, packs, replace(PLAN, **change), tmp_path / "out")  # type: ignore[arg-type]  # one field each
+    plan = replace(plan, references=())
+    compare(plan, tmp_path)
+    if "recipe" in change:
+        change = {"recipe": plan.recipe.model_copy(update={"weight_decay": 0.5})}
+    with pytest.raises(DataError, match=rf"meso4-all\.json: the row `meso4, all` was made with other .* \({words}\)"):
+        compare(replace(plan, **change, networks=("resnet18",)), tmp_path, untrained)  # type: ignore[arg-type]  # one field
 
 
-def test_rows_of_other_packs_are_refused(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    place = write_packs(tmp_path / "packs")
-    compare(config, place, PLAN, tmp_path / "out")
-    write_pack(place / "pairs", [triple(n, "ann") for n in range(3)], 3)
-    with pytest.raises(DataError, match=r"other settings \(packs"):
-        compare(config, place, PLAN, tmp_path / "out")
+@pytest.mark.parametrize(("side", "words"), [("train", "training packs"), ("validation", "validation packs")])
+def test_rows_of_other_packs_are_refused(plan: Plan, tmp_path: Path, side: str, words: str) -> None:
+    plan = replace(plan, packs=write_packs(tmp_path / "packs"), references=())
+    compare(plan, tmp_path)
+    write_crop_pack(plan.packs / side / "swaps", [example(n, "eve") for n in range(3)])
+    with pytest.raises(DataError, match=rf"other settings \({words}\)"):
+        compare(plan, tmp_path, untrained)
+
+
+def test_another_detector_of_the_same_name_is_refused(plan: Plan, tmp_path: Path) -> None:
+    plan = replace(plan, networks=(), references=(str(tmp_path / "green"),))
+    models.save(green_detector(), tmp_path / "green")
+    compare(plan, tmp_path)
+    models.save(replace(green_detector(), spec=replace(green_detector().spec, threshold=0.7)), tmp_path / "green")
+    with pytest.raises(DataError, match=r"`green, as shipped` .* \(weights\)"):
+        compare(plan, tmp_path, untrained)
 
 
 @pytest.mark.parametrize("damage", ["", "{}", "no json"])
-def test_a_damaged_row_is_refused(packs: Path, config: TrainConfig, tmp_path: Path, damage: str) -> None:
-    compare(config, packs, PLAN, tmp_path / "out")
-    (tmp_path / "out" / "meso4-both" / "row.json").write_text(damage)
-    with pytest.raises(DataError, match=r"row\.json: damaged or of another version"):
-        compare(config, packs, PLAN, tmp_path / "out")
+def test_a_damaged_row_is_refused(plan: Plan, tmp_path: Path, damage: str) -> None:
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "meso4-all.json").write_text(damage)
+    with pytest.raises(DataError, match=r"meso4-all\.json: damaged or of another version"):
+        compare(plan, tmp_path, untrained)
 
 
-def test_what_is_wrong_is_told_before_anything_is_trained(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    watcher, out = Watcher(untrained, unjudged), tmp_path / "out"
-    for change, error, words in (
-        ({"detectors": ("meso4", "alexnet")}, UnknownModel, "alexnet"),
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"networks": ("meso4", "alexnet")}, UnknownModel, "alexnet: no network of that name. Choose one of unet"),
+        ({"networks": ("cnn_lstm",)}, UnknownModel, "no tracks of frames"),
+        ({"trained_on": ("celeb",)}, ConfigError, "no source of the recipe .* Choose all, loose, real, swaps"),
         ({"references": ("nowhere",)}, UnknownModel, "nowhere"),
-        ({"detectors": (), "references": ()}, DataError, "nothing to compare"),
-    ):
-        with pytest.raises(error, match=words):
-            compare(config, packs, replace(PLAN, **change), out, watcher)
-    with pytest.raises(DataError, match="no training pack here"):
-        compare(config, tmp_path / "none", PLAN, out, watcher)
-    assert not out.exists()
-
-
-@pytest.mark.parametrize(("missing", "words"), [("calibration", "no complete pack"), ("pairs", "pack pairs")])
-def test_a_missing_pack_is_told_before_anything_is_trained(
-    packs: Path, config: TrainConfig, tmp_path: Path, missing: str, words: str
+        ({"networks": (), "references": ()}, DataError, "nothing to compare"),
+        ({"references": ("blur", "blur")}, DataError, "asked for twice: blur, nothing"),
+        ({"packs": Path("none")}, DataError, "no pack here"),
+    ],
+)
+def test_what_is_wrong_is_told_before_anything_is_trained(
+    plan: Plan, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
 ) -> None:
-    (tmp_path / "packs").mkdir()
-    for name in {"pairs", "selfblend", "validation", "calibration"} - {missing}:
-        (tmp_path / "packs" / name).symlink_to(packs / name)
-    plan = replace(PLAN, trained_on=("both", "pairs"))
-    with pytest.raises(DataError, match=words):
-        compare(config, tmp_path / "packs", plan, tmp_path / "out", Watcher(untrained, unjudged))
+    with pytest.raises(error, match=words):
+        compare(replace(plan, **change), tmp_path / "out", untrained)  # type: ignore[arg-type]  # one field each
+    assert not (tmp_path / "out").exists()
 
 
-def test_references_of_one_name_are_refused(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    for place in ("a", "b"):
-        models.save(green_detector(), tmp_path / place / "green")
-    plan = replace(PLAN, references=(str(tmp_path / "a" / "green"), str(tmp_path / "b" / "green")))
-    with pytest.raises(DataError, match="two references are called green"):
-        compare(config, packs, plan, tmp_path / "out", Watcher(untrained, unjudged))
+def test_a_folder_that_cannot_be_written_is_told_at_once(plan: Plan, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"rows: cannot be made"):
+        compare(plan, tmp_path / "file", untrained)
 
 
-def judged(*rows: tuple[str, str, bool, float]) -> list[Judged]:
-    return [Judged(*row) for row in rows]
+def test_the_sources_of_one_set(plan: Plan) -> None:
+    recipe = plan.recipe
+    assert only(recipe, "all") is recipe
+    (loose,) = only(recipe, "loose").sources
+    assert (loose.kind, loose.fakes) == ("loose", ("loose",))
+    (blends,) = only(recipe, "real").sources
+    assert (blends.kind, blends.reals) == ("selfblend", ("real",))
+    mixed = recipe.sources[1].model_copy(update={"fakes": ("loose", "swaps"), "reals": ("real",)})
+    (one,) = only(recipe.model_copy(update={"sources": (mixed,)}), "swaps").sources
+    assert (one.fakes, one.reals) == (("swaps",), ("real",))
 
 
-def test_the_figures_of_a_set() -> None:
-    figures = set_figures(
-        judged(
-            ("ann", "a1", False, 0.1),
-            ("ann", "a1", True, 0.2),
-            ("ann", "a2", False, 0.3),
-            ("ann", "a2", True, 0.4),
-            ("bob", "b1", False, 0.8),
-            ("bob", "b1", True, 0.9),
-        )
-    )
-    # Of nine pairs of a fake and a real one, 0.2 > 0.1, 0.4 > 0.1, 0.3, and 0.9 > all three.
-    assert figures.frames.value == figures.videos.value == pytest.approx(6 / 9)
-    assert figures.by_person == {"ann": 0.75, "bob": 1.0}
-    assert figures.persons.value == pytest.approx(0.875)
-    assert figures.accuracy.value == pytest.approx(3 / 6)
-    assert figures.crops == 6
-    assert figures.frames.clips == 6
+def test_a_start_that_has_seen_other_sets_is_left_out(plan: Plan) -> None:
+    recipe = plan.recipe.model_copy(update={"network": "unet_lite0", "start_from": "imagenet"})
+    assert timed(recipe, "unet_lite0").start_from == "imagenet"
+    assert timed(recipe, "unet_v1").start_from == ""
+    assert timed(recipe.model_copy(update={"start_from": "unet_lite0"}), "unet_lite0").start_from == ""
+    assert timed(recipe, "meso4").steps == STEPS
 
 
-def test_a_videos_score_is_the_mean_of_its_crops() -> None:
-    scores = [("real", False, 0.6), ("real", False, 0.0), ("fake", True, 0.5), ("fake", True, 0.5)]
-    figures = set_figures(judged(*(("ann", "clip", label, score) for _, label, score in scores)))
-    assert figures.videos.value == 1.0
-    assert figures.frames.value == 0.5
-    assert figures.videos.reason == "no interval: a class holds one clip only"
+def crop(group: str, fake: bool, set_: str = "a", program: str = "p", pair: int = -1) -> HeldCrop:
+    mask = np.ones((4, 4), np.uint8) if pair >= 0 else None
+    return HeldCrop(np.zeros((4, 4, 3), np.uint8), mask, fake, group, set_, program, "file", pair)
 
 
-def test_a_set_of_one_class_has_no_auc() -> None:
-    figures = set_figures(judged(("ann", "a", True, 0.7), ("bob", "b", True, 0.2)))
-    assert figures.frames.value is None
-    assert figures.persons.value is None
-    assert figures.accuracy.value == 0.5
+def test_figures_by_set_and_program() -> None:
+    crops = [crop("ann", False), crop("ann", True), crop("bob", False), crop("bob", True, program="q")]
+    cells = cross_figures([*crops, crop("cid", True, "b")], np.array([0.1, 0.2, 0.3, 0.4, 0.25]), np.full(5, np.nan))
+    assert list(cells) == ["a", "a/p", "a/q", "b"]
+    assert [cell.auc.value for cell in cells.values()] == [0.75, 0.5, 1.0, 0.5]
+    # A set without real faces is held against all.
+    assert (cells["b"].fakes, cells["b"].reals) == (1, 2)
+    assert cells["a"].dice.value is None
 
 
-def test_the_page_and_the_json_hold_every_row(packs: Path, config: TrainConfig, tmp_path: Path) -> None:
-    rows = compare(config, packs, PLAN, tmp_path / "out")
-    evil = replace(rows[0], detector="<script>alert(1)</script>")
+def test_dice_counts_both_halves() -> None:
+    crops = [crop("ann", False), crop("ann", True, pair=0), crop("bob", False), crop("bob", True, pair=2)]
+    empty, full = np.zeros((4, 4), np.uint8), np.full((4, 4), 255, np.uint8)
+    dices = pair_dices(crops, [empty, full, full, full])
+    assert np.array_equal(dices, [np.nan, 1.0, np.nan, 0.5], equal_nan=True)
+    assert cross_figures(crops, np.arange(4.0), dices)["a"].dice.value == 0.75
+
+
+def test_figures_are_those_of_the_learning_curve(packs: Path) -> None:
+    held, model = HeldOutCrops(held_packs(packs), 1.3), green_detector()
+    maps = held.maps(model)
+    cells = cross_figures(held.crops, np.array([raw_score(each) for each in maps]), pair_dices(held.crops, maps))
+    for name, figures in held.measure(model).items():
+        cell = cells[name]
+        assert (cell.fakes, cell.reals) == (figures.fakes, figures.reals)
+        assert cell.dice.value == pytest.approx(figures.dice)
+        assert cell.auc.value == figures.auc
+
+
+def test_the_page_and_the_json_hold_every_row(plan: Plan, tmp_path: Path) -> None:
+    rows = compare(plan, tmp_path)
+    evil = replace(rows[0], network="<script>alert(1)</script>")
     html = render([*rows, evil])
     assert "<script" not in html
     assert "&lt;script&gt;" in html
-    assert "http://" not in html.replace("http://www.w3.org", "")
-    assert all(title in html for title in SETS.values())
-    assert html.count("data:image/png") == 2 * (len(SETS) + 1)
-    write_json(rows, tmp_path / "compare.json")
-    document = json.loads((tmp_path / "compare.json").read_text())
-    assert document["schema"] == "streamguard.compare/1"
-    assert [row["detector"] for row in document["rows"]] == ["meso4", "blur"]
-    assert document["rows"][0]["sets"]["pairs"]["frames"]["value"] == rows[0].sets["pairs"].frames.value
-
-
-def test_nothing_is_drawn_of_nothing() -> None:
-    empty = Row("a", "both", 1, {name: set_figures([]) for name in SETS}, {})
-    assert auc_picture([empty], "pairs", LIGHT) is None
-    assert loss_picture([empty], LIGHT) is None
-    known = replace(empty, losses=[(1, 1.0), (2, 0.5)])
-    assert (loss_picture([known] * (CURVES + 5), LIGHT) or b"").startswith(b"\x89PNG")
+    assert "http" not in html.replace("http-equiv", "")
+    for words in ("trained on all", "loose/Lips", "swaps (3 + 3)", "rgba(", HOME, "12.6 k"):
+        assert words in html
+    assert write_pages(rows, tmp_path).read_text() == render(rows)
+    document = json.loads((tmp_path / "comparison.json").read_text())
+    assert document["schema"] == "streamguard.comparison/2"
+    assert [row["network"] for row in document["rows"]] == ["meso4", "blur"]
+    assert document["rows"][0]["cells"]["swaps"]["auc"]["value"] == rows[0].cells["swaps"].auc.value

@@ -1,170 +1,121 @@
-"""Training one network of a comparison: it learns, it keeps its budget, it resumes bit for bit."""
+"""The trainer with a classifier: it learns by the label alone, resumes, and keeps its pace."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
-from streamguard.errors import DataError, OutputError, UnknownModel
-from streamguard.models.store import SHAPES
-from streamguard.training.comparison import trainer as module
-from streamguard.training.comparison.learner import Learner, entropy, highest_sixteenth, learner, names, squared_error
-from streamguard.training.comparison.material import Material, training_config
-from streamguard.training.comparison.trainer import Budget, ComparisonTrainer, Reached
-from streamguard.training.config import TrainConfig
-from streamguard.training.sampler import Packs, open_packs
-from tests.support.training_data import micro_config, write_packs
+from streamguard.errors import DataError, UnknownModel
+from streamguard.models.comparison import CLASSIFIERS, NETWORKS, fresh_classifier
+from streamguard.training.comparison.compare import _answers
+from streamguard.training.evaluation.metrics import auc
+from streamguard.training.held_out import HeldOutCrops
+from streamguard.training.recipe import Recipe
+from streamguard.training.trainer import Reached, Trainer, learning_rate
+from tests.support.training_data import held_packs, micro_recipe, train_packs, write_packs
+
+EASY = {
+    "sources": [{"kind": "registered", "share": 1, "fakes": ["swaps"], "parts": 0, "mixup": 0}],
+    "view": {"blur": 0, "degrade": 0},
+    "average": 0.9,
+}
 
 
 @pytest.fixture(scope="module")
-def packs(tmp_path_factory: pytest.TempPathFactory) -> Packs:
-    return open_packs(write_packs(tmp_path_factory.mktemp("packs")))
+def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_packs(tmp_path_factory.mktemp("packs"))
 
 
-@pytest.fixture
-def config(tmp_path: Path) -> TrainConfig:
-    return micro_config(tmp_path)
-
-
-SHORT = Budget(crops=24)
-
-
-def make(name: str, config: TrainConfig, packs: Packs, checkpoint: Path, budget: Budget = SHORT) -> ComparisonTrainer:
-    new = learner(name, config, 64)
-    material = Material(training_config(config, "both", 64, 2), packs, new.frames)
-    return ComparisonTrainer(new, material, budget, {"detector": name}, checkpoint, seed=1)
-
-
-def nothing(reached: Reached, loss: float) -> None:
+def nothing(reached: Reached) -> None:
     pass
 
 
-def stop_after(step: int) -> Callable[[Reached, float], None]:
-    def advance(reached: Reached, loss: float) -> None:
-        if reached.step == step:
-            raise KeyboardInterrupt
-
-    return advance
+def easy(folder: Path, steps: int, pairs: int = 4) -> Recipe:
+    stages = [{"steps": steps, "patch": 64, "pairs": pairs, "rate": [2e-3, 1e-4]}]
+    return micro_recipe(folder, **EASY, stages=stages)
 
 
-@pytest.mark.parametrize("name", ["meso4", "conv_vit", "unet_v1", "cnn_lstm"])
-def test_a_resumed_run_ends_in_the_same_weights(
-    name: str, packs: Packs, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "SAVE_EVERY", 0.0)
-    budget = Budget(crops=128 if name == "cnn_lstm" else 16)
-    straight = make(name, config, packs, tmp_path / "a.pt", budget)
-    straight.run(nothing)
-    broken = make(name, config, packs, tmp_path / "b.pt", budget)
-    with pytest.raises(KeyboardInterrupt):
-        broken.run(stop_after(2))
-    resumed = make(name, config, packs, tmp_path / "b.pt", budget)
-    assert resumed.reached.step == 2
-    resumed.run(nothing)
-    assert resumed.reached.step == straight.reached.step == 4
-    assert resumed.reached.losses == straight.reached.losses
-    mine, theirs = resumed.network.state_dict(), straight.network.state_dict()
+def make(name: str, recipe: Recipe, packs: Path, checkpoint: Path, workers: int = 1) -> Trainer:
+    return Trainer(recipe, train_packs(packs), None, checkpoint, "cpu", workers, fresh_classifier(name, 64))
+
+
+def test_a_classifier_learns_green_faces(packs: Path, tmp_path: Path) -> None:
+    held = HeldOutCrops(held_packs(packs), 1.3, sets=("swaps",))
+    trainer = make("resnet18", easy(tmp_path, 16), packs, tmp_path / "a.pt", workers=2)
+    losses: list[float] = []
+    trainer.run(lambda reached: losses.append(reached.loss))
+    value = auc(_answers(trainer.averaged(), held), [crop.fake for crop in held.crops])
+    assert value is not None
+    assert value > 0.95
+    assert losses[-1] < losses[0]
+    assert (trainer.reached.step, trainer.reached.patches) == (16, 128)
+
+
+@pytest.mark.parametrize("name", ["meso4", "conv_vit", "efficientnet_b0"])
+def test_a_broken_run_goes_on_with_the_same_weights(name: str, packs: Path, tmp_path: Path) -> None:
+    recipe = easy(tmp_path, 2, pairs=1)
+    first = make(name, recipe, packs, tmp_path / "a.pt")
+    first.run(nothing)
+    again = make(name, recipe, packs, tmp_path / "a.pt")
+    assert again.reached == first.reached
+    mine, theirs = (each.averaged().network.state_dict() for each in (again, first))
     assert all(torch.equal(mine[key], theirs[key]) for key in theirs)
-    assert not list(tmp_path.glob("*.partial"))
-
-
-def test_training_draws_nothing_from_the_processs_own_chance(packs: Packs, config: TrainConfig, tmp_path: Path) -> None:
-    state = torch.get_rng_state()
-    make("meso4", config, packs, tmp_path / "a.pt").run(nothing)
-    assert torch.equal(torch.get_rng_state(), state)
-
-
-def test_a_budget_of_crops_is_kept(packs: Packs, config: TrainConfig, tmp_path: Path) -> None:
-    trainer = make("meso4", config, packs, tmp_path / "a.pt", Budget(crops=10))
-    trainer.run(nothing)
-    assert (trainer.reached.step, trainer.reached.crops) == (3, 12)
-    again = make("meso4", config, packs, tmp_path / "a.pt", Budget(crops=10))
-    again.run(lambda reached, loss: pytest.fail("a step was taken"))
-    assert again.reached == trainer.reached
-
-
-def test_a_budget_of_seconds_counts_over_interruptions(packs: Packs, config: TrainConfig, tmp_path: Path) -> None:
-    trainer = make("meso4", config, packs, tmp_path / "a.pt", Budget(seconds=0.3))
-    trainer.run(nothing)
-    assert trainer.reached.seconds >= 0.3
-    assert trainer.reached.share(Budget(seconds=0.3)) == 1
-    again = make("meso4", config, packs, tmp_path / "a.pt", Budget(seconds=0.3))
-    again.run(lambda reached, loss: pytest.fail("a step was taken"))
-
-
-def test_the_learning_rate_rises_and_falls() -> None:
-    rates = [module._schedule(share) for share in np.linspace(0, 1, 101)]
-    peak = int(np.argmax(rates))
-    assert peak == 3
-    assert rates[:4] == sorted(rates[:4])
-    assert rates[3:] == sorted(rates[3:], reverse=True)
-    assert math.isclose(rates[-1], 0.01)
-
-
-def test_a_checkpoint_of_another_network_or_setting_is_refused(
-    packs: Packs, config: TrainConfig, tmp_path: Path
-) -> None:
-    make("meso4", config, packs, tmp_path / "a.pt").run(nothing)
-    with pytest.raises(DataError, match="made with other settings"):
-        make("unet_v1", config, packs, tmp_path / "a.pt")
-    # Even where the settings claim to be the same.
-    state = torch.load(tmp_path / "a.pt", weights_only=True)
-    torch.save({**state, "identity": {"detector": "conv_vit"}}, tmp_path / "a.pt")
     with pytest.raises(DataError, match="damaged or of another network"):
-        make("conv_vit", config, packs, tmp_path / "a.pt")
+        make("resnet18", recipe, packs, tmp_path / "a.pt")
 
 
-@pytest.mark.parametrize("damage", ["empty", "text", "half", "list"])
-def test_a_damaged_checkpoint_is_refused(packs: Packs, config: TrainConfig, tmp_path: Path, damage: str) -> None:
-    path = tmp_path / "a.pt"
-    if damage == "half":
-        make("meso4", config, packs, path).run(nothing)
-        path.write_bytes(path.read_bytes()[:20_000])
-    elif damage == "list":
-        torch.save([], path)
-    else:
-        path.write_bytes(b"" if damage == "empty" else b"not a checkpoint\n" * 100)
-    with pytest.raises(DataError, match="damaged or of another network"):
-        make("meso4", config, packs, path)
+def test_the_rate_keeps_pace_with_the_time(packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def noted(recipe: Recipe, step: int) -> float:
+        asked.append(step)
+        return learning_rate(recipe, step)
+
+    monkeypatch.setattr("streamguard.training.trainer.learning_rate", noted)
+    recipe = easy(tmp_path, 100_000, pairs=1)
+    trainer = make("meso4", recipe, packs, tmp_path / "a.pt")
+    trainer.run(nothing, 1.0, paced=True)
+    assert trainer.reached.step < 2000
+    assert asked == sorted(asked)
+    assert asked[-1] > 50_000
+    again = make("meso4", recipe, packs, tmp_path / "a.pt")
+    asked.clear()
+    again.run(nothing, 1.0, paced=True)
+    assert 40_000 < asked[0] < 75_000
+    asked.clear()
+    make("meso4", easy(tmp_path, 3, pairs=1), packs, tmp_path / "b.pt").run(nothing)
+    assert asked == [0, 1, 2]
 
 
-def test_a_checkpoint_that_cannot_be_written_is_told(packs: Packs, config: TrainConfig, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot be written"):
-        make("meso4", config, packs, tmp_path / "file" / "a.pt").run(nothing)
+@pytest.mark.parametrize("name", ["meso4", "conv_vit", "resnet18"])
+def test_pictures_of_other_sides_are_taken(name: str) -> None:
+    network = fresh_classifier(name, 64).network
+    with torch.inference_mode():
+        for side in (32, 64, 256):
+            assert network(torch.zeros(2, 3, side, side)).shape == (2, 1)
 
 
-def test_a_loss_without_end_is_told(packs: Packs, config: TrainConfig, tmp_path: Path) -> None:
-    network = nn.Sequential(nn.Flatten(), nn.Linear(3 * 64 * 64, 1), nn.Flatten(0))
-    nn.init.constant_(network[1].bias, math.nan)  # type: ignore[arg-type]  # a layer's bias is no submodule
-    broken = Learner(network, 1, entropy, lambda output: output, 1e-3)
-    material = Material(training_config(config, "both", 64, 2), packs)
-    trainer = ComparisonTrainer(broken, material, Budget(crops=8), {}, tmp_path / "nan" / "a.pt")
-    with pytest.raises(DataError, match="nan: the loss is no finite number"):
-        trainer.run(nothing)
+def test_a_large_picture_is_brought_down() -> None:
+    network = fresh_classifier("resnet18", 64).network
+    picture = torch.randn(1, 3, 128, 128, generator=torch.Generator().manual_seed(1))
+    small = torch.nn.functional.interpolate(picture, (64, 64), mode="bilinear")
+    with torch.inference_mode():
+        assert torch.equal(network(picture), network(small))
 
 
-def test_what_is_learned_is_whether_anything_is_fake() -> None:
-    truth = torch.zeros(2, 8, 8)
-    truth[1, 3, 3] = 1
-    right, wrong = torch.tensor([-9.0, 9.0]), torch.tensor([9.0, -9.0])
-    for loss in (entropy, squared_error):
-        assert loss(right, truth) < 0.001
-        assert loss(wrong, truth) > 0.9
+def test_tracks_have_no_place_here() -> None:
+    assert set(NETWORKS) - set(CLASSIFIERS) == {"cnn_lstm"}
+    with pytest.raises(UnknownModel, match="tracks of frames"):
+        fresh_classifier("cnn_lstm", 64)
+    with pytest.raises(UnknownModel, match="alexnet"):
+        fresh_classifier("alexnet", 64)
 
 
-def test_a_maps_logit_is_the_mean_of_its_highest_sixteenth() -> None:
-    output = torch.arange(64.0).view(1, 1, 8, 8)
-    assert highest_sixteenth(output).tolist() == [(60 + 61 + 62 + 63) / 4]
-
-
-def test_all_that_can_be_trained_has_a_name(config: TrainConfig) -> None:
-    assert set(SHAPES) < set(names())
-    with pytest.raises(UnknownModel, match="meso4, resnet18"):
-        learner("alexnet", config, 64)
+def test_answers_are_one_probability_a_crop(packs: Path) -> None:
+    held = HeldOutCrops(held_packs(packs), 1.3)
+    answers = _answers(fresh_classifier("meso4", 64), held)
+    assert answers.shape == (len(held.crops),)
+    assert np.all((answers >= 0) & (answers <= 1))
