@@ -1,8 +1,8 @@
-"""Crops that an engine in eight bits is calibrated on: from a training pack, face crops, pictures or videos."""
+"""Crops that an engine in eight bits is calibrated on: from packs, face crops, pictures or videos."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from streamguard.faces import FaceDetector
     from streamguard.inference import Calibration
     from streamguard.models import ModelSpec
+    from streamguard.training.pack import CropPack
     from streamguard.types import Picture, UInt8Array
 
 CALIBRATED = 128
@@ -30,10 +31,11 @@ VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v"})
 
 
 def read_calibration(folder: Path, spec: ModelSpec) -> Calibration:
-    """The crops in `folder`: a training pack (labelled), or pictures and videos below it (not labelled).
+    """The crops in `folder`: a pack or several (labelled), or pictures and videos below it (not labelled).
 
     A picture of just the model's size is taken for a face crop; faces in others are found and cut as live.
-    What is calibrated on and what is held back to verify come from different files, where there are several.
+    What is calibrated on and what is held back to verify come from different groups of a pack, and from different files
+    where there are several.
 
     Raises:
         DataError: no such folder, or too few faces in it.
@@ -42,10 +44,10 @@ def read_calibration(folder: Path, spec: ModelSpec) -> Calibration:
     from streamguard.inference.quantise import version
 
     if not folder.is_dir():
-        raise DataError(str(folder), "no such folder", "give a folder of faces, pictures, videos, or a training pack")
+        raise DataError(str(folder), "no such folder", "give a folder of faces, pictures, videos, or packs")
     made_with = f"{folder.name}, nncf {version()}"
-    if (folder / "index.json").is_file():
-        return _pack(folder, spec, made_with)
+    if packs := sorted(path.parent for path in folder.rglob("index.npz")):
+        return _of_packs(folder, packs, spec, made_with)
     crops: list[UInt8Array] = []
     files = [path for path in sorted(folder.rglob("*")) if path.suffix.lower() in PICTURES | VIDEOS]
     # Spread over the folder, whatever its order: the first files may all be of one person.
@@ -60,24 +62,40 @@ def read_calibration(folder: Path, spec: ModelSpec) -> Calibration:
     return Calibration(stacked[:share], stacked[share : share + HELD], None, made_with)
 
 
-def _pack(folder: Path, spec: ModelSpec, source: str) -> Calibration:
+def _of_packs(folder: Path, packs: Sequence[Path], spec: ModelSpec, source: str) -> Calibration:
     from streamguard.inference import Calibration
-    from streamguard.training.pack import Pack
+    from streamguard.training.drawing import live_crop
+    from streamguard.training.pack import CropPack
 
-    pack = Pack(folder)
-    offset = (pack.real.shape[1] - spec.size) // 2
-    inner = slice(offset, offset + spec.size)
-    order = np.random.default_rng(0).permutation(len(pack))
-    taken, people = list(order[: min(CALIBRATED // 2, len(order) // 2)]), pack.entries
-    known = {people[index].person for index in taken}
-    rest = [index for index in order[len(taken) :] if people[index].person not in known][: HELD // 2]
-    if 2 * len(taken) < FEWEST or 2 * len(rest) < FEWEST:
-        raise DataError(str(folder), "the pack holds too few people", f"give {FEWEST} crops of people for each use")
+    opened, random = [CropPack(path) for path in packs], np.random.default_rng(0)
+    groups = random.permutation(np.unique(np.concatenate([pack.group for pack in opened])))
+    calibrating = set(groups[::2].tolist())
+    taken: list[UInt8Array] = []
+    held: list[UInt8Array] = []
+    labels: list[bool] = []
+    for fake, column in enumerate(("real", "fake")):
+        shares: tuple[list[UInt8Array], list[UInt8Array]] = ([], [])
+        for place, number, picture in random.permutation(_pictures(opened, column)):
+            pack = opened[place]
+            verifies = str(pack.group[number]) not in calibrating
+            if len(shares[verifies]) < (HELD if verifies else CALIBRATED) // 2:
+                shares[verifies].append(live_crop(pack.picture(picture), pack.box[number], spec.margin, spec.size))
+        taken += shares[0]
+        held += shares[1]
+        labels += [bool(fake)] * len(shares[1])
+    if min(len(taken), len(held)) < FEWEST or len(set(labels)) < 2:
+        remedy = f"give {FEWEST} crops, real and fake, of people for each use"
+        raise DataError(str(folder), "the packs hold too few people", remedy)
+    return Calibration(np.stack(taken), np.stack(held), np.array(labels), source)
 
-    def both(indices: list[int]) -> UInt8Array:
-        return np.stack([half[index][inner, inner] for index in indices for half in (pack.real, pack.fake)])
 
-    return Calibration(both(taken), both(rest), np.tile([False, True], len(rest)), source)
+def _pictures(packs: Sequence[CropPack], column: str) -> list[tuple[int, int, int]]:
+    """Each picture of a label once: number of its pack, of the first example that shows it, and its own."""
+    found = []
+    for place, pack in enumerate(packs):
+        pictures, first = np.unique(getattr(pack, column), return_index=True)
+        found += [(place, int(n), int(picture)) for picture, n in zip(pictures, first, strict=True) if picture >= 0]
+    return found
 
 
 def _faces(path: Path, spec: ModelSpec) -> Iterator[UInt8Array]:

@@ -13,16 +13,14 @@ from streamguard.cli.runner import console
 
 def join(
     detectors: Annotated[list[str], typer.Argument(help="Detectors of one network: names, or paths of their folders.")],
-    packs: Annotated[Path, typer.Option(help="Folder of packs, whose held-out crops give threshold and calibration.")],
     name: Annotated[str, typer.Option(help="Name of the new detector.")],
     out: Annotated[Path, typer.Option(help="Folder of the new detector.")],
+    packs: Annotated[
+        Path, typer.Option(help="Folder of packs, whose held-out crops give threshold and calibration.")
+    ] = Path("runs/packs"),
     weights: Annotated[
         str, typer.Option(help="Comma-separated: how much each one's answer counts, such as 2,1; default: the same.")
     ] = "",
-    tuned_on: Annotated[
-        str,
-        typer.Option(help="Fakes that choose the threshold: `selfblends` of held-out faces, or validation `swaps`."),
-    ] = "selfblends",
 ) -> None:
     """Make one detector of several that were trained on different fakes: their answers are averaged.
 
@@ -30,30 +28,24 @@ def join(
     """
     from streamguard import models
     from streamguard.files import write_text
-    from streamguard.training.run import HeldOut, ship, threshold_facts
+    from streamguard.training.pack import open_packs
+    from streamguard.training.run import ship, threshold_facts
 
     try:
         shares = [float(weight) for weight in weights.split(",")] if weights else []
     except ValueError as error:
         raise typer.BadParameter("numbers with commas between them", param_hint="--weights") from error
-    if tuned_on not in set(HeldOut):
-        raise typer.BadParameter(f"one of {', '.join(HeldOut)}", param_hint="--tuned-on")
     loaded = [models.load(detector) for detector in detectors]
     whole = models.join(loaded, shares)
     description = f"{loaded[0].spec.architecture}: fake pixels of a face; {len(loaded)} networks, answers averaged"
     with console.status("judging held-out faces"):
-        outcome = ship(whole, name, description, packs, out, HeldOut(tuned_on))
+        outcome = ship(whole, name, description, open_packs(packs / "validation"), out)
     members = [{"name": each.spec.name, "weights_sha256": each.spec.weights_sha256} for each in loaded]
-    facts = {
-        "members": members,
-        "weights": shares or [1.0] * len(loaded),
-        "tuned_on": tuned_on,
-        **threshold_facts(outcome),
-    }
+    facts = {"members": members, "weights": shares or [1.0] * len(loaded), **threshold_facts(outcome)}
     write_text(out / "training.json", json.dumps(facts, indent=2) + "\n")
     console.print(
         f"{name} written to {out}: pixel threshold {outcome.spec.threshold:g}, "
-        f"frame AUC on held-out {tuned_on} {outcome.calibration_auc:.3f}",
+        f"unsure from {outcome.spec.unsure_threshold:g}, frame AUC on held-out faces {outcome.held_out_auc:.3f}",
         highlight=False,
         soft_wrap=True,
     )

@@ -6,12 +6,15 @@ import json
 from pathlib import Path
 
 from streamguard.models import fresh, load, save
+from tests.support.portraits import green_detector
 from tests.support.training_data import streamguard, write_packs
 
 
 def test_two_detectors_become_one(tmp_path: Path) -> None:
-    for seed in (1, 2):
-        save(fresh("unet_lite0", seed), tmp_path / str(seed))
+    for number in (1, 2):
+        model = green_detector()
+        model.network.state_dict()["head.bias"].add_(0.1 * number)
+        save(model, tmp_path / str(number))
     packs, out = write_packs(tmp_path / "packs"), tmp_path / "both"
     done = streamguard("join", tmp_path / "1", tmp_path / "2", "--packs", packs, "--name", "both", "--out", out)
     assert done.returncode == 0, done.stderr
@@ -19,27 +22,20 @@ def test_two_detectors_become_one(tmp_path: Path) -> None:
     spec = load(str(out)).spec
     facts = json.loads((out / "training.json").read_text())
     assert (spec.name, spec.members) == ("both", 2)
-    assert spec.threshold in {row["threshold"] for row in facts["thresholds"]}
+    assert {spec.threshold, spec.unsure_threshold} <= {row["threshold"] for row in facts["thresholds"]}
+    assert facts["held_out_auc"] > 0.95
+    assert facts["weights"] == [1.0, 1.0]
     assert len({member["weights_sha256"] for member in facts["members"]}) == 2
 
 
-def test_the_threshold_may_come_from_the_validation_swaps(tmp_path: Path) -> None:
-    packs, found = write_packs(tmp_path / "packs"), {}
-    for name in ("1", "2"):
-        save(fresh("unet_lite0", int(name)), tmp_path / name)
-    for held in ("selfblends", "swaps", "swap"):
-        out = tmp_path / held
-        options = ("--packs", packs, "--name", "both", "--out", out, "--tuned-on", held)
-        done = streamguard("join", tmp_path / "1", tmp_path / "2", *options)
-        if held == "swap":
-            assert done.returncode == 2
-            assert "selfblends, swaps" in done.stderr
-            break
-        assert done.returncode == 0, done.stderr
-        assert f"held-out {held}" in done.stdout
-        found[held] = json.loads((out / "training.json").read_text())
-    assert found["swaps"]["tuned_on"] == "swaps"
-    assert found["swaps"]["calibration_auc"] != found["selfblends"]["calibration_auc"]
+def test_packs_without_held_out_faces(tmp_path: Path) -> None:
+    for seed in (1, 2):
+        save(fresh("unet_lite0", seed), tmp_path / str(seed))
+    out = tmp_path / "both"
+    done = streamguard("join", tmp_path / "1", tmp_path / "2", "--packs", tmp_path, "--name", "both", "--out", out)
+    assert done.returncode == 8
+    assert "no pack here" in done.stderr.splitlines()[-1]
+    assert not out.exists()
 
 
 def test_different_networks_are_refused(tmp_path: Path) -> None:

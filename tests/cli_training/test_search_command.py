@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from streamguard.cli import app
-from tests.support.training_data import streamguard, write_config, write_packs
+from tests.support.training_data import streamguard, write_packs, write_recipe
 
 
 @pytest.fixture(scope="module")
@@ -19,11 +19,11 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_search_and_its_second_go(packs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    arguments = ["search", write_config(tmp_path), "--packs", packs, "--out", out, "--steps", 2, "--triples", 2]
+    arguments = ["search", write_recipe(tmp_path), "--packs", packs, "--out", out, "--steps", 2, "--faces", 2]
     done = streamguard(*arguments, "--trials", 2, "--sampler", "random", "--threads", 1)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    for words in ("micro: best of 2 complete trials", "frame AUC", "not varied: dropout", "search.html"):
+    for words in ("micro: best of 2 complete trials", "frame AUC", "picture_loss", "search.html"):
         assert words in done.stdout
     assert "2/2" in done.stderr
     html = (out / "search.html").read_text()
@@ -35,27 +35,25 @@ def test_a_search_and_its_second_go(packs: Path, tmp_path: Path) -> None:
     again = streamguard(*arguments, "--trials", 2, "--threads", 1)
     assert again.returncode == 0, again.stderr
     assert "nothing to do" in again.stderr
-    other = streamguard(*arguments[:-4], "--steps", 3, "--triples", 2, "--trials", 3)
+    other = streamguard(*arguments[:-4], "--steps", 3, "--faces", 2, "--trials", 3)
     assert other.returncode == 8
     (line,) = other.stderr.strip().splitlines()[-1:]
-    assert "begun with another budget.steps" in line
+    assert "begun with another steps" in line
 
 
 @pytest.mark.parametrize(
     ("more", "code", "words"),
     [
-        (["--sampler", "grid", "--steps", "2"], 7, "--sampler grid"),
-        (["--objective", "test", "--steps", "2"], 7, "--objective test"),
-        (["--vary", "dropout", "--steps", "2"], 7, "no dimension of that name"),
-        (["--network", "resnet", "--steps", "2"], 5, "no network of that name"),
-        (["--device", "tpu", "--steps", "2"], 7, "no such device"),
-        ([], 7, "nothing to spend"),
+        (["--sampler", "grid"], 7, "--sampler grid"),
+        (["--vary", "dropout"], 7, "no dimension of that name"),
+        (["--sets", "swaps,none"], 8, "no pack of none"),
+        (["--device", "tpu"], 7, "no such device"),
     ],
 )
 def test_what_is_wrong_is_told_before_any_work(
     packs: Path, tmp_path: Path, more: list[str], code: int, words: str
 ) -> None:
-    arguments = ["search", str(write_config(tmp_path)), "--packs", str(packs), "--out", str(tmp_path / "out"), *more]
+    arguments = ["search", str(write_recipe(tmp_path)), "--packs", str(packs), "--out", str(tmp_path / "out"), *more]
     result = CliRunner().invoke(app, arguments)
     assert getattr(result.exception, "exit_code", None) == code
     assert words in str(result.exception)
@@ -63,17 +61,20 @@ def test_what_is_wrong_is_told_before_any_work(
 
 
 def test_missing_packs_and_files(tmp_path: Path) -> None:
-    config, out = str(write_config(tmp_path)), str(tmp_path / "out")
-    result = CliRunner().invoke(app, ["search", config, "--packs", str(tmp_path), "--out", out, "--steps", "2"])
-    assert getattr(result.exception, "exit_code", None) == 8
-    assert "no training pack" in str(result.exception)
-    packs = write_packs(tmp_path / "packs")
-    (packs / "calibration" / "index.json").unlink()
-    result = CliRunner().invoke(app, ["search", config, "--packs", str(packs), "--out", out, "--steps", "2"])
-    assert "no complete pack" in str(result.exception)
-    nowhere = str(tmp_path / "none.toml")
-    result = CliRunner().invoke(app, ["search", nowhere, "--packs", str(packs), "--out", out, "--steps", "2"])
-    assert getattr(result.exception, "exit_code", None) == 7
+    packs, out = write_packs(tmp_path / "packs"), str(tmp_path / "out")
+    (packs / "validation" / "real" / "pictures.bin").unlink()
+    other = tmp_path / "other"
+    other.mkdir()
+    recipe, unknown = write_recipe(tmp_path), write_recipe(other, network="resnet")
+    for path, folder, code, words in (
+        (recipe, tmp_path, 8, "no pack here"),
+        (recipe, packs, 8, "no complete pack"),
+        (tmp_path / "none.toml", packs, 7, "none.toml"),
+        (unknown, packs, 5, "no network of that name"),
+    ):
+        result = CliRunner().invoke(app, ["search", str(path), "--packs", str(folder), "--out", out])
+        assert getattr(result.exception, "exit_code", None) == code
+        assert words in str(result.exception)
     assert not (tmp_path / "out").exists()
 
 
@@ -83,7 +84,7 @@ def test_when_every_trial_fails_it_says_so(packs: Path, tmp_path: Path, monkeypa
 
     monkeypatch.setattr("streamguard.training.search.workers.attempt", fail)
     out = tmp_path / "out"
-    arguments = ["search", str(write_config(tmp_path)), "--packs", str(packs), "--out", str(out), "--steps", "2"]
+    arguments = ["search", str(write_recipe(tmp_path)), "--packs", str(packs), "--out", str(out), "--steps", "2"]
     result = CliRunner().invoke(app, [*arguments, "--trials", "2"])
     assert getattr(result.exception, "exit_code", None) == 8
     assert "every trial failed" in str(result.exception)

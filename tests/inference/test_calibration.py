@@ -20,11 +20,11 @@ from streamguard.cli.doctor import doctor
 from streamguard.errors import DataError, EngineUnavailable
 from streamguard.inference import parity_crops
 from streamguard.models import LoadedModel
-from streamguard.training.pack import write_pack
+from streamguard.training.pack import Example, write_crop_pack
 from tests.inference.conftest import small_model
 from tests.support.media_files import make_video
 from tests.support.portraits import RATE, portrait, portrait_pictures
-from tests.support.training_data import triple
+from tests.support.training_data import example, views, write_packs
 
 pytest.importorskip("nncf")
 
@@ -69,17 +69,32 @@ def test_faces_are_cut_from_pictures_and_videos(model: LoadedModel, tmp_path: Pa
 
 
 def test_a_pack_is_labelled_and_split_by_person(model: LoadedModel, tmp_path: Path) -> None:
-    people = [f"p{number // 2}" for number in range(12)]
-    write_pack(tmp_path / "pack", [triple(n, person) for n, person in enumerate(people)], 12)
+    def darker(number: int) -> Example:
+        """Two of each person, whom the brightness tells."""
+        real, fake, _ = (np.asarray(each * (1 - 0.1 * (number // 2)), np.uint8) for each in views(number))
+        codes = [bytes(cv2.imencode(".png", each[..., ::-1])[1]) for each in (real, fake)]
+        return replace(example(number, f"p{number // 2}"), real=codes[0], fake=codes[1])
+
+    write_crop_pack(tmp_path / "pack", [darker(n) for n in range(12)])
     found = read_calibration(tmp_path / "pack", model.spec)
-    assert len(found.crops) == 12
+    # Three of six people for each use, two pairs of each.
+    assert found.crops.shape == found.held.shape == (12, 256, 256, 3)
     assert found.fake is not None
-    assert found.fake.tolist() == [False, True] * (len(found.held) // 2)
-    assert 0 < len(found.held) <= 12
-    assert not np.array_equal(found.held[0], found.held[1])
-    write_pack(tmp_path / "one", [triple(n, "ann") for n in range(8)], 8)
+    assert found.fake.tolist() == [False] * 6 + [True] * 6
+    light, other = ({round(float(crop[..., 1].mean() / 4)) for crop in each} for each in (found.crops, found.held))
+    assert len(light) == len(other) == 3
+    assert not light & other
+    green = [float(crop[..., 1].mean() - crop[..., 0].mean()) for crop in found.held]
+    assert max(green[:6]) < min(green[6:])
+    write_crop_pack(tmp_path / "one", [example(n, "ann") for n in range(8)])
     with pytest.raises(DataError, match="too few people"):
         read_calibration(tmp_path / "one", model.spec)
+
+
+def test_all_packs_of_a_folder_are_read(model: LoadedModel, tmp_path: Path) -> None:
+    found = read_calibration(write_packs(tmp_path / "packs", train=("ann", "bob", "dan")), model.spec)
+    assert len(found.crops) + len(found.held) > 30
+    assert found.digest() == read_calibration(tmp_path / "packs", model.spec).digest()
 
 
 def test_too_little(model: LoadedModel, tmp_path: Path) -> None:

@@ -13,11 +13,10 @@ from optuna.trial import FrozenTrial, TrialState
 
 from streamguard.files import write_text
 from streamguard.training.evaluation.page import STYLE
-from streamguard.training.search.space import DIMENSIONS, LEFT_OUT, Value
+from streamguard.training.search.space import Value
 from streamguard.training.search.study import FAILURE, INTERRUPTED, MADE_OF, counts, standing
-from streamguard.training.search.trial import OBJECTIVES
 
-SCHEMA = "streamguard.search/1"
+SCHEMA = "streamguard.search/2"
 BEST = 20
 FEWEST = 4
 """Complete trials from which on importances are told: of fewer they are chance."""
@@ -67,7 +66,6 @@ def facts(study: optuna.Study) -> dict[str, Any]:
         "schema": SCHEMA,
         "name": study.study_name,
         "made_of": study.user_attrs.get(MADE_OF, {}),
-        "left_out": LEFT_OUT,
         "done": reached.done,
         "failed": reached.failed,
         "pruned": reached.pruned,
@@ -79,7 +77,7 @@ def facts(study: optuna.Study) -> dict[str, Any]:
 
 def shown(value: Value) -> str:
     """A choice in a few characters."""
-    return f"{value:.3g}" if isinstance(value, float) else str(value)
+    return "" if value is None else f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def _trial(trial: FrozenTrial) -> dict[str, Any]:
@@ -97,18 +95,15 @@ def _trial(trial: FrozenTrial) -> dict[str, Any]:
 def page(study: optuna.Study) -> str:
     """The page as HTML."""
     reached, made_of = standing(study), study.user_attrs.get(MADE_OF, {})
-    objective = made_of.get("objective", "")
-    budget = made_of.get("budget", {})
-    spent = " and ".join(f"{value:g} {name}" for name, value in budget.items() if value)
     parts = [
         "<header><p class=eyebrow>streamguard search</p>",
         f"<h1>{escape(study.study_name)}: {reached.done} trials</h1><dl>",
-        _fact("objective", f"{objective}: {OBJECTIVES.get(objective, '')}"),
-        _fact("budget of a trial", f"at most {spent} of training"),
+        _fact("objective", f"mean frame AUC on held-out {', '.join(made_of.get('held_out', {}))}"),
+        _fact("steps of a trial", str(made_of.get("steps", ""))),
         _fact("failed", str(reached.failed)),
         _fact("ended early", str(reached.pruned)),
         "</dl><p class=notice>Short trainings rank choices; they do not say how good a whole run will be. ",
-        f"Not varied: {escape('; '.join(f'{name} ({why})' for name, why in LEFT_OUT.items()))}.</p></header>",
+        "The held-out sets that chose are no test of what was chosen.</p></header>",
         _plot(study),
         _importance_section(study),
         _table("Best trials", ranked(study)[:BEST], study),
@@ -140,8 +135,9 @@ def _importance_section(study: optuna.Study) -> str:
     found = importances(study)
     if not found:
         return f"<section><h2>What mattered</h2><p>Told from {FEWEST} complete trials on that differ.</p></section>"
+    described = study.user_attrs.get(MADE_OF, {}).get("varied", {})
     rows = "".join(
-        f"<tr><th>{escape(name)} <span class=small>{escape(DIMENSIONS.get(name, ''))}</span></th>"
+        f"<tr><th>{escape(name)} <span class=small>{escape(described.get(name, ''))}</span></th>"
         f"<td>{share:.2f}</td></tr>"
         for name, share in found.items()
     )
@@ -150,12 +146,14 @@ def _importance_section(study: optuna.Study) -> str:
 
 
 def _table(title: str, trials: Sequence[FrozenTrial], study: optuna.Study) -> str:
-    names = [name for name in DIMENSIONS if any(name in trial.params for trial in trials)]
-    head = "".join(f"<th>{escape(name)}</th>" for name in ("trial", "frame AUC", *names, "steps", "seconds"))
+    made_of = study.user_attrs.get(MADE_OF, {})
+    names, sets = made_of.get("varied", {}), list(made_of.get("held_out", {}))
+    head = "".join(f"<th>{escape(name)}</th>" for name in ("trial", "frame AUC", *names, *sets, "seconds"))
     rows = []
     for trial in trials:
         cells = [f"{trial.value:.3f}", *(shown(trial.params.get(name)) for name in names)]
-        cells += [shown(trial.user_attrs.get(name)) for name in ("steps", "seconds")]
+        cells += [shown(trial.user_attrs.get("sets", {}).get(name)) for name in sets]
+        cells.append(shown(trial.user_attrs.get("seconds")))
         rows.append(f"<tr><th>{trial.number}</th>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>")
     body = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
     return f"<section><h2>{escape(title)}</h2><div class=scroll>{body}</div></section>"

@@ -1,43 +1,38 @@
-"""What a search varies, and the training configuration that a choice stands for."""
+"""What a search varies, and the recipe that a choice stands for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 
 from streamguard.errors import ConfigError
-from streamguard.training.config import IMAGENET, Stage, TrainConfig
+from streamguard.training.recipe import IMAGENET, Recipe, SourceTable, StageTable, ViewTable
 
 Value: TypeAlias = str | int | float | bool | None
-Choice: TypeAlias = Mapping[str, Value]
+Choice: TypeAlias = Mapping[str, Any]
 
-PAIRS, BLENDS, BOTH, OTHERS = "pairs", "self-blends", "both", ", other faces"
-LENGTHS = (0.25, 0.5, 1.0)
-SCHEDULES = ("constant", "cosine")
-WEIGHT_DECAYS = (1e-4, 1e-1)
-PICTURE_LOSSES = (0.0, 4.0)
-PRETRAINED = "unet_lite0"
-EVEN = 0.5
-"""The share of a mixture that the configuration itself has none of."""
-
+PRETRAINED, CHANCE = "unet_lite0", "chance"
+"""The network whose encoder ImageNet taught, and the other start."""
+SHARE = "share_"
 DIMENSIONS = {
-    "data": "what is learned from: pairs, self-blends, both; with or without other people's faces put on",
-    "pairs": "(real, fake) pairs per step of the first stage; the others in proportion",
-    "length": "share of a trial's budget that is used",
+    "rate": "learning rate of the first stage; all others in proportion",
     "weight_decay": "decay of the weights",
-    "schedule": "the learning rate over the steps",
+    "pairs": "(real, fake) pairs a step of the first stage; the others in proportion",
+    "shares": "how often each source is drawn",
+    "parts": "share of the registered fakes of which a part is left",
+    "mixup": "share of the registered fakes that are mixed with their real picture",
+    "blur": "share of the patches that are blurred",
+    "degrade": "share of the patches that are rescaled, made noisy or compressed",
+    "zoom": "largest scale of a patch over the smallest, around the middle of the recipe's",
     "picture_loss": "weight of the picture-level loss",
-    "network": "the network",
+    "dice": "weight of -ln(DICE) beside the BCE of the masks",
+    "start": f"random weights (`{CHANCE}`), or the encoder as ImageNet taught it",
 }
 """What can be varied."""
-LEFT_OUT = {
-    "dropout": "none of the networks has any",
-    "one-cycle": "the trainer warms up and then keeps the learning rate or lets it fall along a cosine",
-}
-"""What a search of classifiers would vary, too, and why this one does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,104 +40,107 @@ class Space:
     """The choices of a search.
 
     Attributes:
-        config: what stays as it is.
-        networks: names of the networks to choose from.
-        vary: the dimensions, names of `DIMENSIONS`; the others stay as configured.
-        sources: which packs there are: `pairs`, `self-blends` or both of them.
+        recipe: what stays as it is.
+        vary: the dimensions, names of `DIMENSIONS`; empty: all that this recipe has. The others stay as they are.
 
     Raises:
-        ConfigError: a dimension is unknown.
+        ConfigError: a dimension is unknown, or the recipe has nothing of the kind.
     """
 
-    config: TrainConfig
-    networks: tuple[str, ...]
-    vary: tuple[str, ...] = tuple(DIMENSIONS)
-    sources: frozenset[str] = frozenset({PAIRS, BLENDS})
+    recipe: Recipe
+    vary: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.vary) - set(DIMENSIONS)):
             raise ConfigError(f"--vary {unknown[0]}", "no dimension of that name", f"choose of {', '.join(DIMENSIONS)}")
+        if idle := sorted(set(self.vary) & self._idle()):
+            raise ConfigError(f"--vary {idle[0]}", "nothing in this recipe that it could change", "leave it out")
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What is drawn from, by dimension."""
-        first = self.config.train.stages[0].pairs
+        """What is drawn from, by parameter: a dimension, or a source's share."""
+        first, names = self.recipe.stages[0], self.described()
         every: dict[str, BaseDistribution] = {
-            "data": CategoricalDistribution(self.data()),
-            "pairs": CategoricalDistribution(sorted({max(1, first // 2), first, first * 2})),
-            "length": CategoricalDistribution(LENGTHS),
-            "weight_decay": FloatDistribution(*WEIGHT_DECAYS, log=True),
-            "schedule": CategoricalDistribution(SCHEDULES),
-            "picture_loss": FloatDistribution(*PICTURE_LOSSES),
-            "network": CategoricalDistribution(self.networks),
+            "rate": FloatDistribution(1e-4, 1e-2, log=True),
+            "weight_decay": FloatDistribution(1e-4, 0.3, log=True),
+            "pairs": CategoricalDistribution(sorted({max(1, first.pairs // 2), first.pairs, first.pairs * 2})),
+            "parts": FloatDistribution(0.0, 0.5),
+            "mixup": FloatDistribution(0.0, 0.5),
+            "blur": FloatDistribution(0.0, 0.6),
+            "degrade": FloatDistribution(0.0, 1.0),
+            "zoom": FloatDistribution(1.0, 3.0, log=True),
+            "picture_loss": FloatDistribution(0.0, 6.0),
+            "dice": FloatDistribution(0.0, 1.0),
+            "start": CategoricalDistribution([CHANCE, IMAGENET]),
         }
-        return {name: every[name] for name in DIMENSIONS if name in self.vary}
+        # The least is next to nothing: so is told what a source is good for.
+        return {name: every.get(name) or FloatDistribution(0.02, 1.0, log=True) for name in names}
 
-    def data(self) -> tuple[str, ...]:
-        """The mixtures that the packs allow. Self-blends can be made of the real halves of pairs alone."""
-        if PAIRS not in self.sources:
-            return BLENDS, BLENDS + OTHERS
-        return PAIRS, BLENDS, BLENDS + OTHERS, BOTH, BOTH + OTHERS
+    def described(self) -> dict[str, str]:
+        """What each parameter is, for people."""
+        wanted = [name for name in DIMENSIONS if name in self.vary or not (self.vary or name in self._idle())]
+        described: dict[str, str] = {}
+        for name in wanted:
+            if name != "shares":
+                described[name] = DIMENSIONS[name]
+                continue
+            for number, source in enumerate(self.recipe.sources, 1):
+                sets = ", ".join(source.fakes or source.reals)
+                described[f"{SHARE}{number}"] = f"how often source {number} is drawn ({source.kind}: {sets})"
+        return described
 
-    def configured(self, choice: Choice) -> TrainConfig:
-        """The configuration of one choice; its stages keep their steps.
+    def recipe_of(self, choice: Choice) -> Recipe:
+        """The recipe of one choice."""
+        recipe = self.recipe
+        update = {name: choice[name] for name in ("weight_decay", "picture_loss", "dice") if name in choice}
+        if "start" in choice:
+            update["start_from"] = IMAGENET if choice["start"] == IMAGENET else ""
+        update["sources"] = tuple(_source(table, n, choice) for n, table in enumerate(recipe.sources, 1))
+        update["stages"] = tuple(_stage(table, recipe.stages[0], choice) for table in recipe.stages)
+        update["view"] = _view(recipe.view, choice)
+        return recipe.model_copy(update=update)
 
-        No trial starts from a trained detector, which would hide what a choice does: all from random weights, the
-        encoder of `unet_lite0` as ImageNet taught it.
-        """
-        config, network = self.config, choice.get("network", self.config.network)
-        train = config.train.model_copy(update={"start_from": IMAGENET if network == PRETRAINED else ""})
-        update = {name: choice[name] for name in ("weight_decay", "schedule", "picture_loss") if name in choice}
-        stages = train.stages
-        if "pairs" in choice:
-            stages = _batches(stages, int(choice["pairs"] or 1))
-        if "data" in choice:
-            update |= self._shares(str(choice["data"]))
-            if choice["data"] == PAIRS:
-                # A plain swap is blended, too.
-                stages = tuple(stage.model_copy(update={"plain_share": 0.0}) for stage in stages)
-        train = train.model_copy(update={**update, "stages": stages})
-        return config.model_copy(update={"train": train, "network": network})
-
-    def _shares(self, data: str) -> dict[str, Value]:
-        train, others = self.config.train, data.endswith(OTHERS)
-        mixed = train.selfblend_share if 0 < train.selfblend_share < 1 else EVEN
-        share = {PAIRS: 0.0, BLENDS: 1.0, BOTH: mixed}[data.removesuffix(OTHERS)]
-        fresh = train.fresh_share or (EVEN if others else 0.0)
-        if BLENDS not in self.sources:
-            # Not made anew, the fakes of that pack are face swaps.
-            fresh = 1.0
-        donors = (train.donor_share or EVEN) if others else 0.0
-        return {"selfblend_share": share, "fresh_share": fresh, "donor_share": donors}
+    def _idle(self) -> set[str]:
+        idle = set() if self.recipe.network == PRETRAINED else {"start"}
+        if len(self.recipe.sources) == 1:
+            idle.add("shares")
+        if all(source.kind != "registered" for source in self.recipe.sources):
+            idle |= {"parts", "mixup"}
+        return idle
 
 
-def lengthened(config: TrainConfig, steps: int) -> TrainConfig:
-    """The configuration with its stages stretched or shortened in proportion to `steps` in all.
+def lengthened(recipe: Recipe, steps: int, validations: int = 1) -> Recipe:
+    """The recipe with its stages stretched or shortened in proportion to `steps` in all, one each at the least.
 
-    Each stage keeps one step at the least.
+    Args:
+        recipe: as configured.
+        steps: in all.
+        validations: how often the averaged weights are measured; the last time at the end.
     """
-    stages = config.train.stages
-    planned = sum(stage.steps for stage in stages)
-    counts = [max(1, round(steps * stage.steps / planned)) for stage in stages]
+    counts = [max(1, round(steps * stage.steps / recipe.steps)) for stage in recipe.stages]
     counts[0] = max(1, counts[0] + steps - sum(counts))
-    return _stepped(config, counts)
-
-
-def evenly(config: TrainConfig, steps: int) -> TrainConfig:
-    """The configuration with `steps` in each stage."""
-    return _stepped(config, [steps] * len(config.train.stages))
-
-
-def _stepped(config: TrainConfig, counts: Sequence[int]) -> TrainConfig:
-    train = config.train
-    stages = tuple(stage.model_copy(update={"steps": count}) for stage, count in zip(train.stages, counts, strict=True))
-    total = sum(counts)
+    stages = [stage.model_copy(update={"steps": n}) for stage, n in zip(recipe.stages, counts, strict=True)]
     # A short training warms up for as large a share of it as the long one does.
-    whole = sum(stage.steps for stage in train.stages)
-    warmup = min(train.warmup_steps, max(1, round(train.warmup_steps * total / whole)))
-    update = {"stages": stages, "warmup_steps": warmup, "validate_every": total}
-    return config.model_copy(update={"train": train.model_copy(update=update)})
+    warmup = math.ceil(recipe.warmup_steps * min(1.0, sum(counts) / recipe.steps))
+    every = math.ceil(sum(counts) / validations)
+    return recipe.model_copy(update={"stages": tuple(stages), "warmup_steps": warmup, "validate_every": every})
 
 
-def _batches(stages: Sequence[Stage], pairs: int) -> tuple[Stage, ...]:
-    first = stages[0].pairs
-    return tuple(stage.model_copy(update={"pairs": max(1, round(stage.pairs * pairs / first))}) for stage in stages)
+def _source(table: SourceTable, number: int, choice: Choice) -> SourceTable:
+    update = {"share": choice[f"{SHARE}{number}"]} if f"{SHARE}{number}" in choice else {}
+    if table.kind == "registered":
+        update |= {name: choice[name] for name in ("parts", "mixup") if name in choice}
+    return table.model_copy(update=update)
+
+
+def _stage(table: StageTable, first: StageTable, choice: Choice) -> StageTable:
+    pairs = max(1, round(table.pairs * choice.get("pairs", first.pairs) / first.pairs))
+    factor = choice.get("rate", first.rate[0]) / first.rate[0]
+    return table.model_copy(update={"pairs": pairs, "rate": tuple(rate * factor for rate in table.rate)})
+
+
+def _view(table: ViewTable, choice: Choice) -> ViewTable:
+    update: dict[str, Any] = {name: choice[name] for name in ("blur", "degrade") if name in choice}
+    if "zoom" in choice:
+        middle, half = math.sqrt(table.zoom[0] * table.zoom[1]), math.sqrt(choice["zoom"])
+        update["zoom"] = middle / half, middle * half
+    return table.model_copy(update=update)

@@ -11,21 +11,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from streamguard.errors import ConfigError, DataError, OutputError, StreamguardError, one_line
-from streamguard.training.pack import Pack
-from streamguard.training.sampler import open_packs
-from streamguard.training.search.space import Space
-from streamguard.training.search.trial import CALIBRATION, OBJECTIVES, VALIDATION, Budget, Pruned, Result, Task
+from streamguard.models import fresh
+from streamguard.training.pack import open_packs
+from streamguard.training.search.space import Space, lengthened
+from streamguard.training.search.trial import Pruned, Result, Task
 from streamguard.training.search.workers import Look, workers
 
 SAMPLERS = ("random", "tpe")
 DATABASE = "study.db"
 SQLITE = b"SQLite format 3\0"
-STARTUP = 4
-"""Trials that a pruner only watches."""
+STARTUP, LOOKS = 4, 3
+"""Trials that a pruner only watches, and measurements of a trial, of which the last is its end."""
 MADE_OF, INTERRUPTED, FAILURE = "made_of", "interrupted", "failure"
 
 
@@ -34,14 +35,14 @@ class Plan:
     """A whole search.
 
     Attributes:
-        space: what is varied, and the configuration that the rest comes from.
+        space: what is varied, and the recipe that the rest comes from.
         packs: folder of the packs.
         out: folder of the study.
         trials: how many there shall be in the end.
-        budget: of each.
+        steps: of each, over all stages of the recipe.
+        sets: held-out sets over which the objective is the mean; empty: all.
+        most: held-out examples of each set and program at the most.
         sampler: `random` or `tpe`; a study may go on under the other one.
-        objective: a name of `OBJECTIVES`.
-        triples: how many of a pack are judged at most.
         prune: end trials early that are worse than the median there.
         seed: of the sampler.
         workers: trials at a time.
@@ -49,17 +50,17 @@ class Plan:
         device: `cpu` or `cuda`.
 
     Raises:
-        ConfigError: sampler, objective or a count is none that there is.
+        ConfigError: sampler or a count is none that there is.
     """
 
     space: Space
     packs: Path
     out: Path
     trials: int
-    budget: Budget
+    steps: int
+    sets: tuple[str, ...] = ()
+    most: int = 60
     sampler: str = "tpe"
-    objective: str = CALIBRATION
-    triples: int = 100
     prune: bool = False
     seed: int = 1
     workers: int = 1
@@ -67,11 +68,10 @@ class Plan:
     device: str = "cpu"
 
     def __post_init__(self) -> None:
-        for option, value, known in (("sampler", self.sampler, SAMPLERS), ("objective", self.objective, OBJECTIVES)):
-            if value not in known:
-                raise ConfigError(f"--{option} {value}", "there is no such one", f"choose {' or '.join(known)}")
-        if min(self.trials, self.triples, self.workers) < 1:
-            raise ConfigError("search", "trials, triples and workers are at least 1", "give larger numbers")
+        if self.sampler not in SAMPLERS:
+            raise ConfigError(f"--sampler {self.sampler}", "there is no such one", f"choose {' or '.join(SAMPLERS)}")
+        if min(self.trials, self.steps, self.most, self.workers) < 1:
+            raise ConfigError("search", "trials, steps, faces and workers are at least 1", "give larger numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ def search(plan: Plan, advance: Callable[[optuna.Study, Standing], None]) -> Sea
     Raises:
         DataError: a pack is missing; the folder holds another study, a damaged one, or one that is being worked on.
         OutputError: the folder cannot be written.
-        UnknownModel: a network is unknown.
+        UnknownModel: the recipe's network is unknown.
     """
     made_of = _made_of(plan)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -152,17 +152,16 @@ def _run(study: optuna.Study, plan: Plan, advance: Callable[[optuna.Study, Stand
 
 
 def _task(plan: Plan, trial: Trial) -> Task:
-    config, length = plan.space.configured(trial.params), float(trial.params.get("length", 1.0))
-    return Task(config, length, plan.budget, plan.packs, plan.objective, plan.triples, plan.out, plan.device)
+    recipe = lengthened(plan.space.recipe_of(trial.params), plan.steps, LOOKS if plan.prune else 1)
+    return Task(recipe, plan.packs, plan.sets, plan.most, plan.out, plan.device)
 
 
 def _tell(study: optuna.Study, trial: Trial, future: Future[Result]) -> None:
     error = future.exception()
     if error is None:
         result = future.result()
-        for name in ("blends_auc", "pairs_auc", "steps", "planned", "seconds"):
-            value = getattr(result, name)
-            trial.set_user_attr(name, round(value, 4) if isinstance(value, float) else value)
+        trial.set_user_attr("sets", {name: round(value, 4) for name, value in result.sets.items()})
+        trial.set_user_attr("seconds", round(result.seconds, 1))
         study.tell(trial, result.value)
     elif isinstance(error, Pruned):
         study.tell(trial, state=TrialState.PRUNED)
@@ -238,26 +237,20 @@ def _locked(out: Path) -> Iterator[None]:
 
 @contextmanager
 def _opened(plan: Plan, made_of: dict[str, Any]) -> Iterator[optuna.Study]:
-    thing, name, remedy = str(plan.out), plan.space.config.name, "give another --out, or what the study was begun with"
+    thing, remedy = str(plan.out), "give another --out, or what the study was begun with"
     with ExitStack() as stack:
         try:
             _check_database(plan.out / DATABASE)
             storage = stack.enter_context(_storage(plan.out / DATABASE))
-            names = optuna.get_all_study_names(storage) or [name]
-            made = (
-                optuna.create_study(
-                    storage=storage, study_name=name, direction="maximize", pruner=_pruner(), load_if_exists=True
-                )
-                if names == [name]
-                else None
+            names = optuna.get_all_study_names(storage) or [plan.space.recipe.name]
+            made = optuna.create_study(
+                storage=storage, study_name=names[0], direction="maximize", pruner=_pruner(), load_if_exists=True
             )
-            if made is not None and not made.trials and MADE_OF not in made.user_attrs:
+            if not made.trials and MADE_OF not in made.user_attrs:
                 made.set_user_attr(MADE_OF, made_of)
         except Exception as error:
             # SQLite's, SQLAlchemy's, Alembic's or Optuna's own: to whoever gave the folder it is one thing.
             raise DataError(thing, f"no study can be read or made here ({type(error).__name__})", remedy) from error
-        if made is None:
-            raise DataError(thing, f"holds another study: {', '.join(names)}", remedy)
         if difference := _difference(made.user_attrs.get(MADE_OF, {}), made_of):
             raise DataError(thing, f"the study was begun with another {difference}", remedy)
         # Going on, a sampler must not draw again what it drew first.
@@ -280,20 +273,25 @@ def _made_of(plan: Plan) -> dict[str, Any]:
     """What makes the trials of a study comparable; plain values.
 
     Raises:
-        DataError: a pack that is needed is missing.
+        DataError: a pack that is needed is missing, or the held-out ones cannot give the objective.
+        UnknownModel: the network is unknown.
     """
-    judged = (CALIBRATION, VALIDATION) if plan.objective == VALIDATION else (CALIBRATION,)
-    held = {name: len(Pack(plan.packs / name)) for name in judged}
-    packs = open_packs(plan.packs)
-    trained = {"pairs": packs.pairs, "selfblend": packs.selfblend}
+    recipe = plan.space.recipe
+    fresh(recipe.network)
+    trained = {str(pack.set[0]): len(pack) for pack in open_packs(plan.packs / "train", recipe.sets)}
+    held = {str(pack.set[0]): pack for pack in open_packs(plan.packs / "validation", plan.sets)}
+    if missing := sorted((set(recipe.sets) - set(trained)) | (set(plan.sets) - set(held))):
+        raise DataError(str(plan.packs), f"no pack of {', '.join(missing)}", "correct the sets, or pack them")
+    for label in ("real", "fake"):
+        if not any(np.any(getattr(pack, label) >= 0) for pack in held.values()):
+            raise DataError(str(plan.packs / "validation"), f"no {label} face in the sets", "name further sets")
     made_of = {
-        "configuration": plan.space.config.model_dump(mode="json"),
-        "networks": list(plan.space.networks),
-        "varied": list(plan.space.vary),
-        "objective": plan.objective,
-        "budget": {"seconds": plan.budget.seconds, "steps": plan.budget.steps},
-        "triples": plan.triples,
-        "packs": {name: len(pack) for name, pack in trained.items() if pack is not None} | held,
+        "recipe": recipe.model_dump(mode="json"),
+        "varied": plan.space.described(),
+        "steps": plan.steps,
+        "faces": plan.most,
+        "held_out": {name: len(pack) for name, pack in held.items()},
+        "packs": trained,
     }
     made: dict[str, Any] = json.loads(json.dumps(made_of))
     return made

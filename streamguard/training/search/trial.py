@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from streamguard.errors import ConfigError
-from streamguard.models import Guard, LoadedModel
-from streamguard.training.config import TrainConfig
-from streamguard.training.evaluation.metrics import auc
-from streamguard.training.loop import Progress, Trainer
-from streamguard.training.loss import PICTURE_FRACTION
-from streamguard.training.pack import Pack
-from streamguard.training.sampler import open_packs
-from streamguard.training.search.space import evenly, lengthened
-
-CALIBRATION, VALIDATION = "calibration", "validation"
-OBJECTIVES = {
-    CALIBRATION: "frame AUC on the self-blends of held-out faces; the pairs kept for reports are not looked at",
-    VALIDATION: "mean of that AUC and the one on the validation persons' pairs, which then no longer are a test",
-}
-PACE_STEPS = 3
-"""Steps of each stage whose time tells how many fit into the budget; the first of them does not count."""
-MARGIN = 0.9
-"""Share of the seconds that steps are planned for: the learning rate should have fallen before the time is over."""
-LOOKS = (1 / 3, 2 / 3)
-"""Shares of a trial after which a pruner may look at it."""
-EPSILON = 1e-6
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What a trial of full length may use; at least one is given, and the tighter one holds.
-
-    Attributes:
-        seconds: of training. Finding the pace and judging come on top, and take about the same for all.
-        steps: of training.
-
-    Raises:
-        ConfigError: neither is given, or one is not positive.
-    """
-
-    seconds: float | None = None
-    steps: int | None = None
-
-    def __post_init__(self) -> None:
-        given = [value for value in (self.seconds, self.steps) if value is not None]
-        if not given or min(given) <= 0:
-            raise ConfigError("budget of a trial", "nothing to spend", "give --seconds, --steps or both, above 0")
+from streamguard.errors import DataError
+from streamguard.models import fresh
+from streamguard.training.held_out import HeldOutCrops
+from streamguard.training.pack import open_packs
+from streamguard.training.recipe import Recipe
+from streamguard.training.trainer import Reached, Trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +24,18 @@ class Task:
     """What a process needs to know to do a trial.
 
     Attributes:
-        config: with the choices made; its stages are stretched to the budget.
-        length: share of the budget that is used, 0..1.
+        recipe: with the choices made, of the trial's length; every validation before the last may end it.
         packs: folder of the packs.
-        objective: a name of `OBJECTIVES`.
-        triples: how many of a pack are judged at most, evenly spread.
+        sets: held-out sets that are measured; empty: all.
+        most: held-out examples of each set and program at the most.
         scratch: where the training's checkpoint lies meanwhile.
         device: `cpu` or `cuda`.
     """
 
-    config: TrainConfig
-    length: float
-    budget: Budget
+    recipe: Recipe
     packs: Path
-    objective: str
-    triples: int
+    sets: tuple[str, ...]
+    most: int
     scratch: Path
     device: str = "cpu"
 
@@ -86,18 +45,13 @@ class Result:
     """What came of it.
 
     Attributes:
-        value: the objective, 0..1.
-        blends_auc: frame AUC on the self-blends of held-out faces.
-        pairs_auc: the same on the validation persons' pairs; None where they were not looked at.
-        steps, planned: taken, and meant to be taken; fewer are taken where the time was over.
-        seconds: of training.
+        value: mean frame AUC over the held-out sets, 0..1.
+        sets: frame AUC of each.
+        seconds: of the trial, measuring included.
     """
 
     value: float
-    blends_auc: float
-    pairs_auc: float | None
-    steps: int
-    planned: int
+    sets: dict[str, float]
     seconds: float
 
 
@@ -109,130 +63,50 @@ class Stopped(Exception):
     """The search is being stopped."""
 
 
-class _OutOfTime(Exception):
-    """The trial's seconds are used up."""
-
-
 def attempt(
     task: Task, look: Callable[[int, float], bool] | None = None, stopped: Callable[[], bool] = lambda: False
 ) -> Result:
-    """Train and judge.
+    """Train and measure.
 
     Args:
         task: what.
-        look: told which of `LOOKS` (from 1) was reached and the objective there; true ends the trial.
+        look: told of each validation before the last (from 1) and the objective there; true ends the trial.
         stopped: asked after each step; true ends the trial.
 
     Raises:
         Pruned, Stopped: as `look` or `stopped` said.
-        DataError: a pack is missing or damaged, or the network's answers are not finite.
+        DataError: a pack is missing or damaged, or the loss is no number any more.
+        ConfigError: the start cannot be had.
     """
-    packs = replace(open_packs(task.packs), validation=None)
-    judge = _Judge(task)
-    with tempfile.TemporaryDirectory(prefix="trial-", dir=task.scratch) as name:
-        folder = Path(name)
+    recipe = task.recipe
+    held = _held_out(task.packs, task.sets, task.most, fresh(recipe.network).spec.margin)
+    packs = open_packs(task.packs / "train", recipe.sets)
+    looked = 0
 
-        def halt(progress: Progress, loss: float) -> None:
-            if stopped():
-                raise Stopped
+    def advance(reached: Reached) -> None:
+        nonlocal looked
+        if stopped():
+            raise Stopped
+        if look is not None and looked < len(reached.curve) and reached.step < recipe.steps:
+            looked = len(reached.curve)
+            if look(looked, _worth(reached.curve[-1]["sets"])[0]):
+                raise Pruned
 
-        def trainer(config: TrainConfig, file: str) -> Trainer:
-            return Trainer(config, packs, folder / file, task.device)
-
-        seconds = None if task.budget.seconds is None else task.budget.seconds * task.length
-        allowed = [] if task.budget.steps is None else [max(1, round(task.budget.steps * task.length))]
-        if seconds is not None:
-            pace = _pace(trainer(evenly(task.config, PACE_STEPS), "pace.pt"), task.config, halt)
-            allowed.append(max(1, int(MARGIN * seconds / pace)))
-        config = lengthened(task.config, min(allowed))
-        made = trainer(config, "checkpoint.pt")
-        clock = _Clock(seconds)
-        looks = {max(1, round(share * made.total_steps)): number for number, share in enumerate(LOOKS, 1)}
-
-        def advance(progress: Progress, loss: float) -> None:
-            halt(progress, loss)
-            clock.check()
-            if look is not None and progress.step in looks and progress.step < made.total_steps:
-                with clock.paused():
-                    worth = judge(made.averaged()).value
-                if look(looks[progress.step], worth):
-                    raise Pruned
-
-        with contextlib.suppress(_OutOfTime):
-            made.run(advance)
-        spent = clock.seconds
-        result = judge(made.averaged())
-        return replace(result, steps=made.progress.step, planned=made.total_steps, seconds=spent)
+    with tempfile.TemporaryDirectory(prefix="trial-", dir=task.scratch) as folder:
+        trainer = Trainer(recipe, packs, held, Path(folder) / "checkpoint.pt", task.device)
+        trainer.run(advance)
+    return Result(*_worth(trainer.reached.curve[-1]["sets"]), trainer.reached.seconds)
 
 
-def frame_auc(model: LoadedModel, pack: Pack, triples: int) -> float:
-    """Frame AUC over real and fake halves of the pack (at most `triples`, evenly spread), 0..1.
-
-    A frame's score is the mean logit of its most suspect pixels, as in the training's own validation: no rounding to
-    bytes, so that faint differences of barely trained networks count.
-
-    Raises:
-        DataError: the network's answers are not finite.
-    """
-    guard = Guard(model.spec, model.network).eval()
-    size = model.spec.size
-    offset = (pack.real.shape[1] - size) // 2
-    inner = slice(offset, offset + size)
-    chosen = np.unique(np.linspace(0, len(pack) - 1, triples).astype(int))
-    scores: list[float] = []
-    with torch.inference_mode():
-        for index in chosen:
-            both = np.stack([pack.real[index][inner, inner], pack.fake[index][inner, inner]])
-            logits = torch.logit(guard(torch.from_numpy(both)), EPSILON).flatten(1)
-            scores += logits.topk(size * size // PICTURE_FRACTION, dim=1).values.mean(dim=1).tolist()
-    return auc(scores, [False, True] * len(chosen)) or 0.0
+@lru_cache(maxsize=1)
+def _held_out(packs: Path, sets: tuple[str, ...], most: int, margin: float) -> HeldOutCrops:
+    """The crops, cut once for all trials of a process."""
+    return HeldOutCrops(open_packs(packs / "validation"), margin, most, sets)
 
 
-class _Judge:
-    """The objective, its packs opened once."""
-
-    def __init__(self, task: Task) -> None:
-        self._triples = task.triples
-        self._blends = Pack(task.packs / CALIBRATION)
-        self._pairs = Pack(task.packs / VALIDATION) if task.objective == VALIDATION else None
-
-    def __call__(self, model: LoadedModel) -> Result:
-        blends = frame_auc(model, self._blends, self._triples)
-        pairs = None if self._pairs is None else frame_auc(model, self._pairs, self._triples)
-        value = blends if pairs is None else (blends + pairs) / 2
-        return Result(value, blends, pairs, steps=0, planned=0, seconds=0.0)
-
-
-class _Clock:
-    """The seconds of training, without those of judging."""
-
-    def __init__(self, limit: float | None) -> None:
-        self._limit, self._since = limit, time.monotonic()
-
-    @property
-    def seconds(self) -> float:
-        return time.monotonic() - self._since
-
-    def check(self) -> None:
-        if self._limit is not None and self.seconds >= self._limit:
-            raise _OutOfTime
-
-    @contextlib.contextmanager
-    def paused(self) -> Iterator[None]:
-        start = time.monotonic()
-        yield
-        self._since += time.monotonic() - start
-
-
-def _pace(trainer: Trainer, config: TrainConfig, halt: Callable[[Progress, float], None]) -> float:
-    """Seconds per step over all stages, in the shares that they have of the configuration."""
-    ends = [time.monotonic()]
-
-    def advance(progress: Progress, loss: float) -> None:
-        ends.append(time.monotonic())
-        halt(progress, loss)
-
-    trainer.run(advance)
-    # The first step of a stage makes the kernels for its patch size.
-    each = np.diff(ends).reshape(-1, PACE_STEPS)[:, 1:].mean(axis=1)
-    return float(np.average(each, weights=[stage.steps for stage in config.train.stages]))
+def _worth(figures: Mapping[str, Mapping[str, Any]]) -> tuple[float, dict[str, float]]:
+    """The objective, and frame AUC by set; parts of sets do not count again."""
+    by_set = {name: float(each["auc"]) for name, each in figures.items() if "/" not in name and each["auc"] is not None}
+    if not by_set:
+        raise DataError("held-out sets", "they hold no real or no fake face", "name sets with both")
+    return float(np.mean(list(by_set.values()))), by_set

@@ -80,7 +80,8 @@ def _here(task: Task, look: Look | None, threads: int) -> Future[Result]:
     try:
         future.set_result(attempt(task, look))
     except Exception as error:
-        future.set_exception(error)
+        # Its frames would keep the trial's network and packs.
+        future.set_exception(error.with_traceback(None))
     finally:
         torch.set_num_threads(before)
     return future

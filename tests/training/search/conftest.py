@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
 from multiprocessing import resource_tracker
 from pathlib import Path
 
 import pytest
 
-from streamguard.training.config import TrainConfig
-from tests.support.training_data import micro_config, write_packs
+from streamguard.training.recipe import Recipe
+from tests.support.training_data import RECIPE, write_packs
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -17,11 +19,18 @@ def _tracker() -> None:
     resource_tracker.ensure_running()
 
 
+@pytest.fixture(autouse=True)
+def _collected() -> Iterator[None]:
+    """A trainer and the error that ended it hold each other: its packs are closed by the collector."""
+    yield
+    gc.collect()
+
+
 @pytest.fixture(scope="module")
 def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_packs(tmp_path_factory.mktemp("packs"))
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> TrainConfig:
-    return micro_config(tmp_path)
+def recipe() -> Recipe:
+    return Recipe.model_validate(RECIPE)

@@ -10,14 +10,15 @@ from pathlib import Path
 import optuna
 import pytest
 
-from streamguard.training.config import TrainConfig
-from streamguard.training.search import Budget, Plan, Searched, Space, Standing, search
+from streamguard.training.recipe import Recipe
+from streamguard.training.search import Plan, Searched, Space, Standing, search
+from streamguard.training.search.space import lengthened
 from streamguard.training.search.trial import Result, Task
 
 
-def plan_of(config: TrainConfig, packs: Path, out: Path, trials: int = 3, steps: int = 2) -> Plan:
-    space = Space(config, ("unet_v1",), ("data", "pairs", "picture_loss"))
-    return Plan(space, packs, out, trials, Budget(steps=steps), sampler="random", triples=2)
+def plan_of(recipe: Recipe, packs: Path, out: Path, trials: int = 3, steps: int = 2) -> Plan:
+    space = Space(recipe, ("shares", "pairs", "picture_loss"))
+    return Plan(space, packs, out, trials, steps, most=2, sampler="random")
 
 
 def quietly(study: optuna.Study, standing: Standing) -> None:
@@ -26,8 +27,8 @@ def quietly(study: optuna.Study, standing: Standing) -> None:
 
 def pretended(task: Task, *_: object) -> Result:
     """What a trial gives, without training: more for a heavier picture loss."""
-    value = 0.5 + task.config.train.picture_loss / 10
-    return Result(value, value, None, 2, 2, 0.1)
+    value = 0.3 + task.recipe.picture_loss / 10
+    return Result(value, {"swaps": value}, 0.1)
 
 
 @dataclass(frozen=True)
@@ -50,5 +51,5 @@ def fast(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Searched:
     return search(plan, quietly)
 
 
-def task_of(config: TrainConfig, packs: Path, scratch: Path, budget: Budget, objective: str = "calibration") -> Task:
-    return Task(config, 1.0, budget, packs, objective, triples=2, scratch=scratch)
+def task_of(recipe: Recipe, packs: Path, scratch: Path, steps: int, looks: int = 1, sets: tuple[str, ...] = ()) -> Task:
+    return Task(lengthened(recipe, steps, looks), packs, sets, most=2, scratch=scratch)

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from streamguard.training.config import TrainConfig
+from streamguard.training.recipe import Recipe
 from streamguard.training.search.report import facts, importances, page, ranked
 from tests.training.search.studies import fast, plan_of
 
 
 def test_the_report_names_everything(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(config, packs, tmp_path / "out", trials=12)
+    plan = plan_of(recipe, packs, tmp_path / "out", trials=12)
     study = fast(plan, monkeypatch).study
     told = facts(study)
     assert json.loads(json.dumps(told)) == told
-    assert told["schema"] == "streamguard.search/1"
+    assert told["schema"] == "streamguard.search/2"
     assert len(told["trials"]) == told["done"] == 12
     values = [trial["value"] for trial in told["trials"]]
     assert told["best"] == values.index(max(values)) == ranked(study)[0].number
@@ -30,14 +30,13 @@ def test_the_report_names_everything(
     html = page(study)
     assert "parallel-coordinates" in html
     assert "parcoords" in html
-    for words in ("picture_loss", "other faces", "Best trials", "What mattered", "dropout", "one-cycle", "frame AUC"):
+    source = "how often source 2 is drawn (loose: loose)"
+    for words in ("picture_loss", source, "Best trials", "What mattered", "frame AUC on held-out loose, real, swaps"):
         assert words in html
     assert "<script src" not in html
 
 
-def test_a_report_of_too_little(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    study = fast(plan_of(config, packs, tmp_path / "out", trials=1), monkeypatch).study
+def test_a_report_of_too_little(recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    study = fast(plan_of(recipe, packs, tmp_path / "out", trials=1), monkeypatch).study
     assert importances(study) == {}
     assert "complete trials on" in page(study)

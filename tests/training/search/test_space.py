@@ -2,89 +2,109 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import math
 
 import pytest
 
 from streamguard.errors import ConfigError
-from streamguard.training.config import IMAGENET, TrainConfig
+from streamguard.training.recipe import IMAGENET, Recipe
 from streamguard.training.search import DIMENSIONS, Space
-from streamguard.training.search.space import BLENDS, BOTH, OTHERS, PAIRS, evenly, lengthened
-from tests.support.training_data import CONFIG, micro_config
+from streamguard.training.search.space import CHANCE, lengthened
+from tests.support.training_data import RECIPE
+
+SHARES = ["share_1", "share_2", "share_3"]
 
 
-def test_a_choice_changes_what_it_names_and_nothing_else(config: TrainConfig) -> None:
-    space = Space(config, ("unet_v1", "unet"))
-    assert space.configured({}) == config
-    made = space.configured({"picture_loss": 3.5, "pairs": 4, "network": "unet"})
-    assert (made.network, made.train.picture_loss) == ("unet", 3.5)
-    assert [stage.pairs for stage in made.train.stages] == [4, 4]
-    undone = {"picture_loss": config.train.picture_loss, "stages": config.train.stages}
-    assert made.model_copy(update={"network": "unet_v1", "train": made.train.model_copy(update=undone)}) == config
+def changed(recipe: Recipe, **changes: object) -> Recipe:
+    return Recipe.model_validate({**recipe.model_dump(), **changes})
 
 
-def test_batches_keep_their_proportions(tmp_path: Path) -> None:
-    text = CONFIG.replace("steps = 2, patch = 64, pairs = 1", "steps = 2, patch = 64, pairs = 6")
-    text = text.replace("steps = 1, patch = 96, pairs = 1", "steps = 1, patch = 96, pairs = 2")
-    config = micro_config(tmp_path, text)
-    made = Space(config, ("unet_v1",)).configured({"pairs": 3})
-    assert [stage.pairs for stage in made.train.stages] == [3, 1]
+def test_a_choice_changes_what_it_names_and_nothing_else(recipe: Recipe) -> None:
+    space = Space(recipe)
+    assert space.recipe_of({}) == recipe
+    made = space.recipe_of({"picture_loss": 3.5, "weight_decay": 0.2, "dice": 0.7, "blur": 0.1, "degrade": 0.9})
+    assert (made.picture_loss, made.weight_decay, made.dice) == (3.5, 0.2, 0.7)
+    assert (made.view.blur, made.view.degrade, made.view.zoom) == (0.1, 0.9, recipe.view.zoom)
+    undone = {name: getattr(recipe, name) for name in ("picture_loss", "weight_decay", "dice", "view")}
+    assert made.model_copy(update=undone) == recipe
+
+
+def test_rates_and_batches_keep_their_proportions() -> None:
+    stages = [
+        {"steps": 2, "patch": 64, "pairs": 6, "rate": [1e-3, 5e-4]},
+        {"steps": 1, "patch": 96, "pairs": 2, "rate": [5e-4, 1e-5]},
+    ]
+    made = Space(Recipe.model_validate({**RECIPE, "stages": stages})).recipe_of({"pairs": 3, "rate": 2e-3})
+    assert [stage.pairs for stage in made.stages] == [3, 1]
+    assert [rate for stage in made.stages for rate in stage.rate] == pytest.approx([2e-3, 1e-3, 1e-3, 2e-5])
+
+
+def test_shares_and_what_is_done_to_fakes(recipe: Recipe) -> None:
+    made = Space(recipe).recipe_of({"share_1": 0.1, "share_3": 0.9, "parts": 0.3, "mixup": 0.5})
+    assert [source.share for source in made.sources] == [0.1, 1, 0.9]
+    registered, *others = made.sources
+    assert (registered.parts, registered.mixup) == (0.3, 0.5)
+    assert [source.parts for source in others] == [source.parts for source in recipe.sources[1:]]
+
+
+def test_the_zoom_widens_around_its_middle(recipe: Recipe) -> None:
+    low, high = Space(recipe).recipe_of({"zoom": 2.5}).view.zoom
+    assert high / low == pytest.approx(2.5)
+    assert low * high == pytest.approx(math.prod(recipe.view.zoom))
+
+
+def test_a_start_is_chosen_for_the_network_that_has_two(recipe: Recipe) -> None:
+    space = Space(changed(recipe, network="unet_lite0", start_from="trained"))
+    assert space.recipe_of({}).start_from == "trained"
+    assert [space.recipe_of({"start": start}).start_from for start in (CHANCE, IMAGENET)] == ["", IMAGENET]
+    assert "start" in space.distributions()
+
+
+def test_what_the_recipe_has_is_offered_in_order(recipe: Recipe) -> None:
+    wanted = list(DIMENSIONS)
+    place = wanted.index("shares")
+    wanted[place : place + 1] = SHARES
+    pretrained, other = (Space(changed(recipe, network=network)) for network in ("unet_lite0", "unet_v1"))
+    assert list(pretrained.distributions()) == list(pretrained.described()) == wanted
+    assert list(other.distributions()) == wanted[:-1]
+    few = Space(recipe, ("shares", "rate"))
+    assert list(few.distributions()) == ["rate", *SHARES]
+    assert few.described()["share_3"] == "how often source 3 is drawn (selfblend: real)"
+
+
+def test_what_is_drawn_makes_a_recipe(recipe: Recipe) -> None:
+    space = Space(changed(recipe, network="unet_lite0"))
+    for end in ("low", "high"):
+        choice = {
+            name: getattr(each, end) if hasattr(each, end) else each.choices[0]  # type: ignore[attr-defined]  # a categorical one
+            for name, each in space.distributions().items()
+        }
+        made = space.recipe_of(choice)
+        assert Recipe.model_validate(made.model_dump()) == made
 
 
 @pytest.mark.parametrize(
-    ("data", "blends", "donors"),
-    [(PAIRS, 0, False), (BLENDS, 1, False), (BLENDS + OTHERS, 1, True), (BOTH, 0.4, False), (BOTH + OTHERS, 0.4, True)],
+    ("vary", "words"),
+    [
+        ("dropout", "no dimension of that name"),
+        ("start", "that it could change"),
+        ("parts", "that it could change"),
+    ],
 )
-def test_data(config: TrainConfig, data: str, blends: float, donors: bool) -> None:
-    train = Space(config, ("unet_v1",)).configured({"data": data}).train
-    assert train.selfblend_share == blends
-    assert (train.donor_share > 0) is donors
-    assert not donors or train.fresh_share > 0
-
-
-def test_pairs_alone_hold_no_plain_swap(tmp_path: Path) -> None:
-    config = micro_config(tmp_path, CONFIG.replace("pairs = 1 }", "pairs = 1, plain_share = 0.3 }"))
-    for data, share in ((PAIRS, 0.0), (BOTH, 0.3)):
-        stages = Space(config, ("unet_v1",)).configured({"data": data}).train.stages
-        assert {stage.plain_share for stage in stages} == {share}
-
-
-def test_only_what_the_packs_allow_is_offered(config: TrainConfig) -> None:
-    assert Space(config, ("a",), sources=frozenset({BLENDS})).data() == (BLENDS, BLENDS + OTHERS)
-    pairs_only = Space(config, ("a",), sources=frozenset({PAIRS}))
-    assert BLENDS in pairs_only.data()
-    # The fakes that such a pack holds are swaps: a self-blend is always made anew.
-    assert pairs_only.configured({"data": BLENDS}).train.fresh_share == 1
-
-
-def test_an_unknown_dimension_is_refused(config: TrainConfig) -> None:
-    with pytest.raises(ConfigError, match="no dimension of that name"):
-        Space(config, ("unet_v1",), ("dropout",))
-
-
-def test_every_dimension_is_offered_once(config: TrainConfig) -> None:
-    assert list(Space(config, ("unet_v1",)).distributions()) == list(DIMENSIONS)
-    assert list(Space(config, ("unet_v1",), ("length", "data")).distributions()) == ["data", "length"]
+def test_dimensions_that_are_refused(recipe: Recipe, vary: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        Space(recipe.model_copy(update={"network": "unet_v1", "sources": recipe.sources[1:]}), (vary,))
 
 
 @pytest.mark.parametrize(("steps", "each"), [(300, [200, 100]), (3, [2, 1]), (4, [3, 1]), (1, [1, 1])])
-def test_stages_are_stretched_in_proportion(config: TrainConfig, steps: int, each: list[int]) -> None:
-    made = lengthened(config, steps)
-    assert [stage.steps for stage in made.train.stages] == each
-    assert made.train.validate_every == sum(each)
-    assert [stage.steps for stage in evenly(config, 5).train.stages] == [5, 5]
+def test_stages_are_stretched_in_proportion(recipe: Recipe, steps: int, each: list[int]) -> None:
+    made = lengthened(recipe, steps)
+    assert [stage.steps for stage in made.stages] == each
+    assert made.validate_every == sum(each)
+    assert lengthened(recipe, steps, 3).validate_every == math.ceil(sum(each) / 3)
 
 
-def test_a_short_training_warms_up_shortly(config: TrainConfig) -> None:
-    long = lengthened(config, 3000)
-    slow = long.model_copy(update={"train": long.train.model_copy(update={"warmup_steps": 600})})
-    assert lengthened(slow, 30).train.warmup_steps == 6
-
-
-def test_no_trial_starts_from_a_trained_detector(tmp_path: Path) -> None:
-    """But the encoder of the network that has one from ImageNet does."""
-    config = micro_config(tmp_path, CONFIG.replace("[train]", '[train]\nstart_from = "unet_v1"'))
-    space = Space(config, ("unet_v1", "unet_lite0"))
-    assert space.configured({"network": "unet_v1"}).train.start_from == ""
-    assert space.configured({"network": "unet_lite0"}).train.start_from == IMAGENET
-    assert space.configured({"weight_decay": 0.01, "schedule": "constant"}).train.weight_decay == 0.01
+def test_a_short_training_warms_up_shortly(recipe: Recipe) -> None:
+    slow = lengthened(recipe, 3000).model_copy(update={"warmup_steps": 600})
+    assert lengthened(slow, 30).warmup_steps == 6
+    assert lengthened(slow, 9000).warmup_steps == 600

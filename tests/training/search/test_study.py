@@ -5,22 +5,22 @@ from __future__ import annotations
 import multiprocessing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from optuna.trial import TrialState
 
-from streamguard.errors import ConfigError, DataError, OutputError
-from streamguard.training.config import TrainConfig
-from streamguard.training.search import Budget, Standing, search
+from streamguard.errors import ConfigError, DataError, OutputError, UnknownModel
+from streamguard.training.recipe import Recipe
+from streamguard.training.search import Standing, search
 from streamguard.training.search.report import facts, page
 from streamguard.training.search.trial import Pruned, Result, Task
-from tests.support.training_data import CONFIG, micro_config
 from tests.training.search.studies import KilledOnce, fast, plan_of, pretended, quietly
 
 
-def test_three_trials_then_one_more(config: TrainConfig, packs: Path, tmp_path: Path) -> None:
-    plan = plan_of(config, packs, tmp_path / "out")
+def test_three_trials_then_one_more(recipe: Recipe, packs: Path, tmp_path: Path) -> None:
+    plan = plan_of(recipe, packs, tmp_path / "out")
     told: list[int] = []
     found = search(plan, lambda study, standing: told.append(standing.done))
     assert told == [0, 1, 2, 3]
@@ -36,22 +36,22 @@ def test_three_trials_then_one_more(config: TrainConfig, packs: Path, tmp_path: 
 
 
 @pytest.mark.slow
-def test_two_workers_in_processes_of_their_own(config: TrainConfig, packs: Path, tmp_path: Path) -> None:
-    plan = replace(plan_of(config, packs, tmp_path / "out", trials=2), workers=2, prune=True)
+def test_two_workers_in_processes_of_their_own(recipe: Recipe, packs: Path, tmp_path: Path) -> None:
+    plan = replace(plan_of(recipe, packs, tmp_path / "out", trials=2), workers=2, prune=True)
     found = search(plan, quietly)
     assert [trial.state for trial in found.study.trials] == [TrialState.COMPLETE] * 2
     assert not multiprocessing.active_children()
-    assert all(trial.user_attrs["steps"] == 2 for trial in found.study.trials)
+    assert all(set(trial.user_attrs["sets"]) == {"swaps", "loose"} for trial in found.study.trials)
 
 
 @pytest.mark.slow
 def test_a_killed_worker_is_a_failed_trial(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The system ends a process that is out of memory; the other trials are done all the same."""
     killer = KilledOnce(tmp_path / "killed")
     monkeypatch.setattr("streamguard.training.search.study._watch", lambda *_: killer)
-    plan = replace(plan_of(config, packs, tmp_path / "out", trials=4), workers=2)
+    plan = replace(plan_of(recipe, packs, tmp_path / "out", trials=4), workers=2, prune=True)
     found = search(plan, quietly)
     assert killer.marker.exists()
     states = [trial.state for trial in found.study.trials]
@@ -63,7 +63,7 @@ def test_a_killed_worker_is_a_failed_trial(
 
 
 def test_a_trial_that_raises_is_named_and_the_study_goes_on(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = 0
 
@@ -76,7 +76,7 @@ def test_a_trial_that_raises_is_named_and_the_study_goes_on(
 
     monkeypatch.setattr("streamguard.training.search.workers.attempt", second_fails)
     last: list[Standing] = []
-    found = search(plan_of(config, packs, tmp_path / "out"), lambda study, standing: last.append(standing))
+    found = search(plan_of(recipe, packs, tmp_path / "out"), lambda study, standing: last.append(standing))
     assert (last[-1].done, last[-1].failed) == (3, 1)
     assert found.study.trials[1].user_attrs["failure"] == "RuntimeError: out of memory\\nand more"
     told = facts(found.study)
@@ -85,13 +85,13 @@ def test_a_trial_that_raises_is_named_and_the_study_goes_on(
 
 
 def test_what_was_interrupted_is_done_again(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(task: Task, *_: object) -> Result:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("streamguard.training.search.workers.attempt", interrupted)
-    plan = plan_of(config, packs, tmp_path / "out")
+    plan = plan_of(recipe, packs, tmp_path / "out")
     with pytest.raises(KeyboardInterrupt):
         search(plan, quietly)
     found = fast(plan, monkeypatch)
@@ -104,7 +104,7 @@ def test_what_was_interrupted_is_done_again(
 
 
 def test_pruned_trials_are_counted(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of ever worse trials a pruner ends those that come after its start."""
     worth = iter([0.9, 0.8, 0.7, 0.6, 0.5, 0.4])
@@ -114,10 +114,10 @@ def test_pruned_trials_are_counted(
         assert callable(look)
         if look(1, value):
             raise Pruned
-        return Result(value, value, None, 2, 2, 0.1)
+        return Result(value, {"swaps": value}, 0.1)
 
     monkeypatch.setattr("streamguard.training.search.workers.attempt", worse)
-    found = search(replace(plan_of(config, packs, tmp_path / "out", trials=6), prune=True), quietly)
+    found = search(replace(plan_of(recipe, packs, tmp_path / "out", trials=6), prune=True), quietly)
     told = facts(found.study)
     assert (told["done"], told["pruned"], told["best"]) == (6, 2, 0)
     assert [trial["value"] for trial in told["trials"]] == [0.9, 0.8, 0.7, 0.6, None, None]
@@ -126,40 +126,58 @@ def test_pruned_trials_are_counted(
 # What is refused
 
 
-def test_another_configuration_in_the_same_folder(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_another_search_in_the_same_folder(
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(config, packs, tmp_path / "out")
+    plan = plan_of(recipe, packs, tmp_path / "out")
     fast(plan, monkeypatch)
-    other = micro_config(tmp_path, CONFIG + "seed = 2\n")
+    space = plan.space
     for changed, named in (
-        (replace(plan, space=replace(plan.space, config=other)), "configuration.train.seed"),
-        (replace(plan, budget=Budget(steps=5)), "budget.steps"),
-        (replace(plan, objective="validation"), "objective"),
-        (replace(plan, space=replace(plan.space, vary=("data",))), "varied"),
+        (replace(plan, space=replace(space, recipe=recipe.model_copy(update={"seed": 2}))), "recipe.seed"),
+        (replace(plan, space=replace(space, recipe=recipe.model_copy(update={"name": "other"}))), "recipe.name"),
+        (replace(plan, space=replace(space, vary=("pairs",))), "varied"),
+        (replace(plan, steps=5), "steps"),
+        (replace(plan, sets=("swaps",)), "held_out"),
     ):
         with pytest.raises(DataError, match=f"begun with another {named}"):
             search(changed, quietly)
-    named_otherwise = config.model_copy(update={"name": "other"})
-    with pytest.raises(DataError, match="another study: micro"):
-        search(replace(plan, space=replace(plan.space, config=named_otherwise)), quietly)
 
 
-def test_a_folder_that_is_no_study(config: TrainConfig, packs: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("sets", "words"), [(("swaps", "none"), "no pack of none"), (("real",), "no fake face in the sets")]
+)
+def test_sets_that_cannot_be_measured(
+    recipe: Recipe, packs: Path, tmp_path: Path, sets: tuple[str, ...], words: str
+) -> None:
+    with pytest.raises(DataError, match=words):
+        search(replace(plan_of(recipe, packs, tmp_path / "out"), sets=sets), quietly)
+    assert not (tmp_path / "out").exists()
+
+
+def test_packs_and_networks_that_are_not_there(recipe: Recipe, packs: Path, tmp_path: Path) -> None:
+    source = recipe.sources[0].model_copy(update={"fakes": ("swaps", "others")})
+    sources = (source, *recipe.sources[1:])
+    with pytest.raises(DataError, match="no pack of others"):
+        search(plan_of(recipe.model_copy(update={"sources": sources}), packs, tmp_path / "out"), quietly)
+    with pytest.raises(UnknownModel):
+        search(plan_of(recipe.model_copy(update={"network": "resnet"}), packs, tmp_path / "out"), quietly)
+
+
+def test_a_folder_that_is_no_study(recipe: Recipe, packs: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     out.mkdir()
     (out / "study.db").write_text("no database at all, but text that is long enough" * 100)
     with pytest.raises(DataError, match="no study can be read"):
-        search(plan_of(config, packs, out), quietly)
+        search(plan_of(recipe, packs, out), quietly)
     (tmp_path / "file").touch()
     with pytest.raises(OutputError):
-        search(plan_of(config, packs, tmp_path / "file" / "out"), quietly)
+        search(plan_of(recipe, packs, tmp_path / "file" / "out"), quietly)
 
 
 def test_two_searches_in_one_folder(
-    config: TrainConfig, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, packs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plan = plan_of(config, packs, tmp_path / "out")
+    plan = plan_of(recipe, packs, tmp_path / "out")
 
     def meanwhile(study: optuna.Study, standing: Standing) -> None:
         with pytest.raises(DataError, match="another search is at work"):
@@ -173,17 +191,11 @@ def test_two_searches_in_one_folder(
     ("wrong", "words"),
     [
         ({"sampler": "grid"}, "choose random or tpe"),
-        ({"objective": "test"}, "choose calibration or validation"),
         ({"trials": 0}, "at least 1"),
+        ({"steps": 0}, "at least 1"),
     ],
 )
-def test_wrong_plans(config: TrainConfig, packs: Path, tmp_path: Path, wrong: dict[str, str], words: str) -> None:
+def test_wrong_plans(recipe: Recipe, packs: Path, tmp_path: Path, wrong: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        replace(plan_of(config, packs, tmp_path), **wrong)  # type: ignore[arg-type]  # wrong on purpose
+        replace(plan_of(recipe, packs, tmp_path), **wrong)
     assert words in f"{caught.value.cause} {caught.value.remedy}"
-
-
-@pytest.mark.parametrize("nothing", [{}, {"seconds": 0.0}, {"steps": 0}])
-def test_nothing_to_spend(nothing: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match="nothing to spend"):
-        Budget(**nothing)
