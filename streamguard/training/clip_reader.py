@@ -1,4 +1,4 @@
-"""One labelled clip's pictures: its half, sent on as asked, every n-th frame."""
+"""One labelled clip's pictures: its rectangle, sent on as asked, every n-th frame."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from types import TracebackType
 from typing import Self, TypeAlias
 
 from streamguard.media import VideoSource, open_source
-from streamguard.training.clips import Clip, alike
-from streamguard.training.prepare import halves
+from streamguard.training.clips import Clip
+from streamguard.training.parts import tile
 from streamguard.training.sending import Sender, Sending
 from streamguard.types import Picture
 
@@ -22,12 +22,12 @@ class ClipReader:
     """Reads a clip; a context manager. Blocks: iterate `pictures` in an executor.
 
     Args:
-        clip: which file, and which half of it.
+        clip: which file, and which part of it.
         every: hand out every n-th frame; all of them are sent.
         sending: what the pictures go through first; None leaves them as they are.
 
     Raises:
-        StreamguardError: on entering or reading, the file cannot be read.
+        StreamguardError: on entering or reading, the file cannot be read or the rectangle is outside.
     """
 
     def __init__(self, clip: Clip, every: int = 1, sending: Sending | None = None) -> None:
@@ -36,15 +36,14 @@ class ClipReader:
         self._sender: Sender | None = None
         self._size = (0, 0)
         self._last = 0.0
-        self.others: dict[int, Picture] = {}
-        """The real half of a fake one, unsent, by frame number, until somebody takes it: a handful at a time."""
-        self.alike = True
-        """Whether the halves of a pair show the same; known after the first picture."""
+        self.partners: dict[int, Picture] = {}
+        """The real one of a fake of the same file, unsent, by frame number, until somebody takes it: a handful at a
+        time."""
 
     def __enter__(self) -> Self:
         source = self._source = open_source(str(self.clip.path))
-        width = source.width if self.clip.half is None else source.width // 2
-        self._size = (width, source.height)
+        place = self.clip.row.rectangle
+        self._size = (source.width, source.height) if place is None else place[2:]
         if self.sending is not None:
             self._sender = Sender(self.sending, source.average_rate or _USUAL_RATE)
         return self
@@ -80,6 +79,7 @@ class ClipReader:
 
         Raises:
             MediaError, SourceError: the file proves damaged, or cannot be sent so.
+            DataError: the rectangle reaches outside.
         """
         pictures = self._decoded()
         if self._sender is not None:
@@ -89,15 +89,10 @@ class ClipReader:
                 yield moment, picture
 
     def _decoded(self) -> Iterator[tuple[Moment, Picture]]:
-        clip, first = self.clip, True
+        row = self.clip.row
+        beside = row.partner == row.file and self._sender is None
         for item in self._source or ():
-            picture, self._last = item.picture, item.time
-            if clip.half is not None:
-                parts = halves(picture)
-                picture = parts[clip.half]
-                if first:
-                    self.alike = alike(*parts)
-                if clip.half == 1 and self._sender is None and item.index % self._every == 0:
-                    self.others[item.index] = parts[0]
-            first = False
-            yield (item.index, item.time), picture
+            self._last = item.time
+            if beside and item.index % self._every == 0:
+                self.partners[item.index] = tile(item.picture, row.partner_rectangle)
+            yield (item.index, item.time), tile(item.picture, row.rectangle)

@@ -1,87 +1,130 @@
-"""What a person who is warned would live through: seconds until the alert, and false alarms per hour.
+"""What a person who is warned would live through: false alarms on real clips, and seconds until the alert on fakes.
 
 The alerts are those of the live vote, written down while the clips were judged; nothing is voted on anew here.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import stats
 
 from streamguard.training.evaluation.bootstrap import Figure, draw, ratio_figure
 from streamguard.training.evaluation.records import ClipRecord
 
-_CONFIDENCE = 0.95
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
-class Alerts:
-    """Alerts on real and on fake clips.
+class Alarms:
+    """Alerts on real clips. Bounds are exact, one-sided and upper, 95 %.
 
     Attributes:
-        real_clips: real clips with a judged frame.
-        real_hours: hours of real footage judged: a judged frame counts until the next one.
-        false_alarms: fakes opened on real clips; a clip may raise several.
-        per_hour, per_hour_low, per_hour_high: false alarms per hour with their exact 95 % Poisson interval (Garwood
-            1936); None without real footage.
-        fake_clips: fake clips, those without a judged frame included.
-        alerted: the share of them on which a fake was opened, with its interval.
-        never: how many of them raised no alert at all; they take no part in the delays.
-        delay_median, delay_p90: seconds from a fake clip's first judged frame to its first alert, over the clips that
-            were alerted; None when none was.
+        name: of the clips.
+        minutes: of real footage judged: a judged frame counts until the next one.
+        clips, groups: with a judged frame.
+        alerts: fakes opened on them; a clip may raise several.
+        per_hour, per_hour_high: alerts per hour and their bound, Poisson's (Garwood 1936); None without footage.
+        alarmed: clips that raised any.
+        share_high: bound of the share of clips that do (Clopper & Pearson 1934); None without clips.
     """
 
-    real_clips: int
-    real_hours: float
-    false_alarms: int
+    name: str
+    minutes: float
+    clips: int
+    groups: int
+    alerts: int
     per_hour: float | None
-    per_hour_low: float | None
     per_hour_high: float | None
-    fake_clips: int
+    alarmed: int
+    share_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delays:
+    """Alerts on fake clips.
+
+    Attributes:
+        name: of the clips.
+        clips: those without a judged frame included.
+        alerted: the share of them on which a fake was opened; interval by bootstrap over groups.
+        median, p90: seconds from a clip's first judged frame to its first alert, over the clips that were alerted; None
+            when none was.
+    """
+
+    name: str
+    clips: int
     alerted: Figure
-    never: int
-    delay_median: float | None
-    delay_p90: float | None
+    median: float | None
+    p90: float | None
 
 
-def alerts_of(clips: Sequence[ClipRecord], *, n_boot: int, seed: int) -> Alerts:
-    """The alert figures of these clips.
+def alarms_of(name: str, clips: Sequence[ClipRecord]) -> Alarms:
+    """The false alarms of the real clips among these; pictures have none."""
+    real = [clip for clip in clips if not clip.label and not clip.still and clip.judged]
+    hours = sum(judged_seconds(clip) for clip in real) / 3600
+    alerts, alarmed = sum(len(clip.alerts) for clip in real), sum(bool(clip.alerts) for clip in real)
+    return Alarms(
+        name=name,
+        minutes=hours * 60,
+        clips=len(real),
+        groups=len({clip.group for clip in real}),
+        alerts=alerts,
+        per_hour=alerts / hours if hours else None,
+        per_hour_high=poisson_bound(alerts) / hours if hours else None,
+        alarmed=alarmed,
+        share_high=share_bound(alarmed, len(real)) if real else None,
+    )
+
+
+def alarms_by(clips: Sequence[ClipRecord], *, programs: bool = True) -> tuple[Alarms, ...]:
+    """The false alarms of each set and, where it has several, each kind of recording in it; at the end of all."""
+    real = [clip for clip in clips if not clip.label and not clip.still]
+    rows = []
+    for name in sorted({clip.set for clip in real}):
+        own = [clip for clip in real if clip.set == name]
+        rows.append(alarms_of(name, own))
+        kinds = sorted({clip.program for clip in own})
+        if programs and len(kinds) > 1:
+            rows += [alarms_of(f"{name}/{kind}", [clip for clip in own if clip.program == kind]) for kind in kinds]
+    return (*rows, alarms_of("all sets", real)) if rows else ()
+
+
+def worst(rows: Sequence[Alarms]) -> Alarms | None:
+    """The set whose clips raise alerts most often; of equal ones that of the highest bound."""
+    sets = [row for row in rows[:-1] if "/" not in row.name and row.clips]
+    return max(sets, key=lambda row: (row.alarmed / row.clips, row.share_high or 0.0), default=None)
+
+
+def delays_of(name: str, clips: Sequence[ClipRecord], *, n_boot: int, seed: int) -> Delays:
+    """The alerts on the fake clips among these; pictures have none.
 
     Args:
-        clips: real and fake ones.
-        n_boot, seed: of the resampling of the fake clips.
+        name: of the clips.
+        clips: any.
+        n_boot, seed: of the resampling of their groups.
     """
-    real = [clip for clip in clips if not clip.label and any(frame.judged for frame in clip.frames)]
-    fake = [clip for clip in clips if clip.label]
-    hours = sum(judged_seconds(clip) for clip in real) / 3600
-    alarms = sum(len(clip.alerts) for clip in real)
-    low, high = poisson_interval(alarms)
-    delays = [delay for clip in fake if (delay := alert_delay(clip)) is not None]
-    hit = np.array([float(bool(clip.alerts)) for clip in fake])
-    drawn = draw([True] * len(fake), n_boot=n_boot, seed=seed)
-    present = np.ones(len(fake), dtype=bool)
-    return Alerts(
-        real_clips=len(real),
-        real_hours=hours,
-        false_alarms=alarms,
-        per_hour=alarms / hours if hours else None,
-        per_hour_low=low / hours if hours else None,
-        per_hour_high=high / hours if hours else None,
-        fake_clips=len(fake),
-        alerted=ratio_figure(hit, np.ones(len(fake)), drawn, present, "there is no fake clip"),
-        never=len(fake) - sum(bool(clip.alerts) for clip in fake),
-        delay_median=float(np.median(delays)) if delays else None,
-        delay_p90=float(np.percentile(delays, 90)) if delays else None,
+    fake = [clip for clip in clips if clip.label and not clip.still]
+    groups = sorted({clip.group for clip in fake})
+    place = np.array([groups.index(clip.group) for clip in fake], dtype=np.int64)
+    hits = np.bincount(place, [float(bool(clip.alerts)) for clip in fake], len(groups)).astype(np.float64)
+    sizes = np.bincount(place, minlength=len(groups)).astype(np.float64)
+    drawn = draw([True] * len(groups), n_boot=n_boot, seed=seed)
+    waits = [wait for clip in fake if (wait := alert_delay(clip)) is not None]
+    return Delays(
+        name=name,
+        clips=len(fake),
+        alerted=ratio_figure(hits, sizes, drawn, sizes > 0, "there is no fake clip"),
+        median=float(np.median(waits)) if waits else None,
+        p90=float(np.percentile(waits, 90)) if waits else None,
     )
 
 
 def alert_delay(clip: ClipRecord) -> float | None:
     """Seconds from the clip's first judged frame to its first alert; None when there was none."""
-    first = next((frame.time for frame in clip.frames if frame.judged), None)
-    return clip.alerts[0] - first if clip.alerts and first is not None else None
+    return clip.alerts[0] - clip.judged[0].time if clip.alerts and clip.judged else None
 
 
 def judged_seconds(clip: ClipRecord) -> float:
@@ -94,29 +137,11 @@ def judged_seconds(clip: ClipRecord) -> float:
     return float(np.append(gaps, np.median(gaps))[judged].sum())
 
 
-def poisson_interval(count: int, confidence: float = _CONFIDENCE) -> tuple[float, float]:
-    """Exact limits of the mean of a Poisson variable seen once (Garwood 1936).
-
-    The lower limit is the mean under which `count` or more are just too rare, the upper one that under which `count`
-    or fewer are; both are found by bisection of the exact sum.
-
-    Args:
-        count: events, at least 0.
-        confidence: above 0 and below 1.
-    """
-    tail = (1 - confidence) / 2
-    low = 0.0 if count == 0 else _mean_where(count - 1, 1 - tail)
-    return low, _mean_where(count, tail)
+def poisson_bound(count: int) -> float:
+    """The largest mean at which so few events are not yet too rare."""
+    return float(stats.chi2.ppf(CONFIDENCE, 2 * (count + 1)) / 2)
 
 
-def _mean_where(count: int, chance: float) -> float:
-    """The mean under which `count` events or fewer have this chance; the chance falls as the mean rises."""
-    counts = np.arange(count + 1)
-    # In logarithms: neither the power nor the factorial of a large count fits a float.
-    factorials = np.array([math.lgamma(each + 1) for each in counts])
-    low, high = 0.0, 10.0 + 2 * count + 10 * math.sqrt(count + 1)
-    for _ in range(60):
-        middle = (low + high) / 2
-        at_most = float(np.exp(counts * math.log(middle) - middle - factorials).sum())
-        low, high = (middle, high) if at_most > chance else (low, middle)
-    return (low + high) / 2
+def share_bound(count: int, of: int) -> float:
+    """The largest share at which so few of so many are not yet too rare."""
+    return float(stats.beta.ppf(CONFIDENCE, count + 1, of - count)) if count < of else 1.0

@@ -51,18 +51,19 @@ class Gallery:
         self._folder, self._threshold = folder, threshold
         self._kept: dict[bool, list[_Error]] = {False: [], True: []}
 
-    def add(self, clip: str, frame: FrameRecord, face: FaceVerdict) -> None:
+    def add(self, clip: str, label: bool, frame: FrameRecord, face: FaceVerdict) -> None:
         """Look at a judged frame; it is kept if it is wrong, and wronger than others.
 
         Args:
             clip: the clip's name.
+            label: the truth, True for fake.
             frame: what was said of it.
             face: the face it was judged by, with its mask.
         """
-        if frame.score is None or frame.label is None or frame.fake is frame.label or face.mask is None:
+        if frame.score is None or frame.fake is label or face.mask is None:
             return
-        badness = 1 - frame.score if frame.label else frame.score
-        kept = self._kept[frame.label]
+        badness = 1 - frame.score if label else frame.score
+        kept = self._kept[label]
         near = [each for each in kept if each.clip == clip]
         rivals = [each for each in near if abs(each.time - frame.time) < APART]
         if not rivals and len(near) >= PER_CLIP:

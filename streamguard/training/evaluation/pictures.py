@@ -13,16 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure as Canvas
 
-from streamguard.training.evaluation.bootstrap import draw
 from streamguard.training.evaluation.calibrate import reliability
-from streamguard.training.evaluation.metrics import Bools, Floats, roc
 from streamguard.training.evaluation.records import ClipRecord
-from streamguard.training.evaluation.summary import frame_scores, pooled, video_scores
+from streamguard.training.evaluation.summary import ALL, frame_scores, parts_of
 
 Place: TypeAlias = Literal["lower right", "upper center", "upper left", "upper right", "best"]
-
-BAND_RESAMPLES = 300
-GRID = np.linspace(0.0, 1.0, 201)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,64 +36,29 @@ LIGHT = Theme(ink="#1c1f24", faint="#c4c9d1", first="#0072b2", second="#d55e00",
 DARK = Theme(ink="#e6e8eb", faint="#4a505a", first="#56b4e9", second="#f0a24a", third="#d9a3cb")
 
 
-def roc_picture(clips: Sequence[ClipRecord], theme: Theme, *, seed: int = 0) -> bytes | None:
-    """ROC of frames and of videos with the bootstrap band of each; None when neither is defined."""
+def roc_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None:
+    """ROC of the frames and pictures of each set, and of all; None when none is defined."""
     canvas, axes = new_canvas(theme)
-    drawn = 0
-    for name, colour, parts in (
-        ("frames", theme.first, [frame_scores(clip) for clip in clips]),
-        ("videos", theme.second, video_scores(clips)),
-    ):
-        scores, labels = pooled(parts)
-        curve = roc(scores, labels)
-        if curve is None:
-            continue
-        drawn += 1
-        band = roc_band(parts, [clip.label for clip in clips], seed=seed)
-        if band is not None:
-            axes.fill_between(GRID, band[0], band[1], color=colour, alpha=0.2, linewidth=0)
-        axes.plot(curve.false_alarms, curve.hits, color=colour, linewidth=2, label=name)
-    if not drawn:
+    parts = [(part, *frame_scores([*part.fakes, *part.reals])) for part in parts_of(clips, programs=False)]
+    known = [
+        (part.name, scores[labels], scores[~labels]) for part, scores, labels in parts if 0 < labels.sum() < labels.size
+    ]
+    if not known:
         return None
-    axes.plot([0, 1], [0, 1], color=theme.faint, linestyle="--", linewidth=1, label="chance")
+    for name, fake, real in known:
+        levels = np.unique(np.concatenate([fake, real, [np.inf]]))
+        alarms, hits = (1 - np.searchsorted(np.sort(each), levels) / each.size for each in (real, fake))
+        axes.plot(alarms, hits, linewidth=2.5 if name == ALL else 1.5, label=name)
+    axes.plot([0, 1], [0, 1], color=theme.faint, linestyle="--", linewidth=1)
     axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01))
     axes.set(xlabel="false alarms (share of real)", ylabel="hits (share of fake)")
     legend(axes, theme, "lower right")
     return png(canvas)
 
 
-def roc_band(
-    parts: Sequence[tuple[Floats, Bools]], labels: Sequence[bool], *, seed: int = 0, n_boot: int = BAND_RESAMPLES
-) -> tuple[Floats, Floats] | None:
-    """Pointwise 95 % band of the hits at the false-alarm shares of `GRID`, float64 [201] each.
-
-    None where a class holds fewer than two clips with a score, as for the intervals.
-
-    Args:
-        parts: per clip its scores and labels.
-        labels: per clip its own label.
-        seed, n_boot: of the resampling of clips.
-    """
-    present = [index for index, (scores, _) in enumerate(parts) if scores.size]
-    held = [labels[index] for index in present]
-    if min(held.count(True), held.count(False)) < 2:
-        return None
-    scores, truth = pooled(parts)
-    owner = np.repeat(np.arange(len(parts)), [part[0].size for part in parts])
-    curves = []
-    for weights in draw(labels, n_boot=n_boot, seed=seed).weights:
-        curve = roc(scores, truth, weights[owner])
-        if curve is not None:
-            curves.append(np.interp(GRID, curve.false_alarms, curve.hits))
-    if not curves:
-        return None
-    low, high = np.percentile(curves, (2.5, 97.5), axis=0)
-    return low, high
-
-
 def histogram_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None:
     """Scores of real and of fake frames, each as shares of its class; None when nothing was judged."""
-    scores, labels = pooled([frame_scores(clip) for clip in clips])
+    scores, labels = frame_scores(clips)
     if not scores.size:
         return None
     canvas, axes = new_canvas(theme)
@@ -116,7 +76,7 @@ def histogram_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None
 
 def reliability_picture(clips: Sequence[ClipRecord], theme: Theme) -> bytes | None:
     """How often a score came true; None when nothing was judged."""
-    scores, labels = pooled([frame_scores(clip) for clip in clips])
+    scores, labels = frame_scores(clips)
     curve = reliability(scores, labels)
     if curve is None:
         return None

@@ -1,42 +1,34 @@
-"""From records to figures with intervals: frames, videos, masks, baselines and groups."""
+"""From records to figures with intervals: by set, by program, and of all sets at the end."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
-from streamguard.training.evaluation.alerts import Alerts, alerts_of
-from streamguard.training.evaluation.bootstrap import Figure, Resamples, auc_figure, draw, ratio_figure
+from streamguard.training.evaluation.alerts import Alarms, Delays, alarms_by, delays_of
+from streamguard.training.evaluation.bootstrap import Figure, auc_figure, draw, ratio_figure
 from streamguard.training.evaluation.calibrate import Reliability, reliability
 from streamguard.training.evaluation.errors_by import ErrorBin, errors_by
-from streamguard.training.evaluation.metrics import Bools, Floats, video_verdict
+from streamguard.training.evaluation.metrics import Bools, Floats
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
 
-N_BOOT = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """How much was looked at.
-
-    Attributes:
-        clips, fake_clips: all clips, and the fake ones among them.
-        clips_unjudged: clips without a single judged frame: they have no video verdict.
-        frames, judged, unlabelled: all frames, those with a verdict, and judged ones without a known truth.
-        unjudged: frames not judged, by reason.
-    """
-
-    clips: int
-    fake_clips: int
-    clips_unjudged: int
-    frames: int
-    judged: int
-    unlabelled: int
-    unjudged: Mapping[str, int]
+Ints: TypeAlias = NDArray[np.int64]
+Pair: TypeAlias = tuple[ClipRecord, FrameRecord, FrameRecord]
+"""A registered fake clip, a frame of it, and the same frame of the real one."""
+N_BOOT = 1000
+ALL = "all sets"
+KNOWS_NOTHING: Mapping[str, Callable[[ClipRecord, FrameRecord], float | None]] = {
+    "blur": lambda clip, frame: frame.looks.get("blur"),
+    "brightness": lambda clip, frame: frame.looks.get("brightness"),
+    "picture size": lambda clip, frame: float(clip.width * clip.height),
+    "bit rate": lambda clip, frame: clip.bit_rate,
+}
+"""Scores that know nothing of a manipulation: what a detector has to beat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +38,8 @@ class Decisions:
     Attributes:
         auc: of the calibrated scores (a clip's score is the mean over its judged frames).
         accuracy, precision, recall, f1: of the verdicts.
-        naive_accuracy: accuracy 0..1 of always answering the more frequent class; None when nothing was
-            judged.
+        false_alarms: share of the real ones that were called fake.
+        naive_accuracy: accuracy 0..1 of always answering the more frequent class; None when nothing was judged.
     """
 
     auc: Figure
@@ -55,45 +47,42 @@ class Decisions:
     precision: Figure
     recall: Figure
     f1: Figure
+    false_alarms: Figure
     naive_accuracy: float | None
 
 
 @dataclass(frozen=True, slots=True)
-class Masks:
-    """Mean agreement of masks over frames: of the fake frames alone, and of fake and real frames together."""
-
-    dice_fake: Figure
-    dice_both: Figure
-    iou_fake: Figure
-    iou_both: Figure
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """What a know-nothing score reaches. Below 0.5 it separates as well, the other way round."""
-
-    frame_auc: Figure
-    video_auc: Figure
-
-
-@dataclass(frozen=True, slots=True)
-class GroupSummary:
-    """The figures of one group.
+class Row:
+    """The figures of one set, of one program's fakes in it, or of all sets.
 
     Attributes:
-        counts, frames, videos: of the group's own clips, except AUC as said by `against`.
-        against: the real ones that the group's fakes are ranked against: "own", or "all real clips" where the
-            group (a generator, say) has none of its own.
-        dice_fake: mean Dice over the group's fake frames.
-        alerts: of the live vote, over the group's own clips.
+        name: `set`, `set/program` or `ALL`.
+        fakes, reals: clips and pictures, those without a judged frame included.
+        borrowed: the real ones are those of other sets, as this one has none.
+        groups: of all of them.
+        frames, judged: of all of them.
+        by_frame, by_clip: figures of frames, pictures among them, and of clips.
+        unsure: share of the judged frames that are called unsure.
+        above: share of the frames of registered fakes whose score is above that of the same frame of the real one.
+        dice: mean over such frames of Dice on the fake one and on the real one, where only an empty mask is right.
+        ellipse: the same of a fixed ellipse in the face box.
+        baselines: AUC of what knows nothing, of frames and of clips.
     """
 
-    counts: Counts
-    frames: Decisions
-    videos: Decisions
-    against: str
-    dice_fake: Figure
-    alerts: Alerts
+    name: str
+    fakes: int
+    reals: int
+    borrowed: bool
+    groups: int
+    frames: int
+    judged: int
+    by_frame: Decisions
+    by_clip: Decisions
+    unsure: Figure
+    above: Figure
+    dice: Figure
+    ellipse: Figure
+    baselines: Mapping[str, tuple[Figure, Figure]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,22 +90,21 @@ class Summary:
     """All figures of one evaluation.
 
     Attributes:
-        alerts: of the live vote.
+        rows: each set, with its programs after it where it has several; all sets at the end.
+        alarms: on real clips, by set and kind of recording; all at the end.
+        delays: on fake clips, by set and program; all at the end.
+        unjudged: frames that were not judged, by reason.
         reliability: how often the calibrated score came true; None when nothing was judged.
         errors: frame errors by what the quality gate looks at.
     """
 
-    counts: Counts
-    frames: Decisions
-    videos: Decisions
-    masks: Masks
-    ellipse: Masks
-    baselines: Mapping[str, Baseline]
-    alerts: Alerts
+    rows: tuple[Row, ...]
+    alarms: tuple[Alarms, ...]
+    delays: tuple[Delays, ...]
+    unjudged: Mapping[str, int]
     # Arrays have no truth value to compare by; every other figure comes of the same scores.
     reliability: Reliability | None = field(compare=False)
     errors: Mapping[str, tuple[ErrorBin, ...]]
-    groups: Mapping[str, GroupSummary] = field(default_factory=dict)
     n_boot: int = N_BOOT
     seed: int = 0
 
@@ -133,44 +121,63 @@ def summarise(evaluation: Evaluation, *, n_boot: int = N_BOOT, seed: int = 0) ->
 
     Args:
         evaluation: the records.
-        n_boot: resamples of the clips for each interval.
+        n_boot: resamples of the groups for each interval.
         seed: of the resampling: equal seeds give equal intervals.
     """
     clips = evaluation.clips
-    drawn = draw([clip.label for clip in clips], n_boot=n_boot, seed=seed)
-    names = sorted({name for clip in clips for frame in clip.frames for name in frame.baselines})
-    groups = {
-        group: _group([clip for clip in clips if clip.group == group], clips, n_boot=n_boot, seed=seed)
-        for group in sorted({clip.group for clip in clips})
-    }
+    fakes = [clip for clip in clips if clip.label and not clip.still]
     return Summary(
-        counts=count(clips),
-        frames=_frame_decisions(clips, drawn),
-        videos=_video_decisions(clips, drawn),
-        masks=_masks(clips, drawn, "dice", "iou"),
-        ellipse=_masks(clips, drawn, "ellipse_dice", "ellipse_iou"),
-        baselines={name: _baseline(clips, drawn, name) for name in names},
-        alerts=alerts_of(clips, n_boot=n_boot, seed=seed),
-        reliability=reliability(*pooled([frame_scores(clip) for clip in clips])),
-        errors=errors_by(clips, drawn),
-        groups=groups,
+        rows=rows_of(clips, n_boot=n_boot, seed=seed),
+        alarms=alarms_by(clips),
+        delays=tuple(delays_of(part.name, part.fakes, n_boot=n_boot, seed=seed) for part in parts_of(fakes)),
+        unjudged=dict(Counter(frame.reason or "" for clip in clips for frame in clip.frames if not frame.judged)),
+        reliability=reliability(*frame_scores(clips)),
+        errors=errors_by(clips),
         n_boot=n_boot,
         seed=seed,
     )
 
 
-def count(clips: Sequence[ClipRecord]) -> Counts:
-    """How much there is and how much of it was judged."""
-    frames = [frame for clip in clips for frame in clip.frames]
-    return Counts(
-        clips=len(clips),
-        fake_clips=sum(clip.label for clip in clips),
-        clips_unjudged=sum(not any(frame.judged for frame in clip.frames) for clip in clips),
-        frames=len(frames),
-        judged=sum(frame.judged for frame in frames),
-        unlabelled=sum(frame.judged and frame.label is None for frame in frames),
-        unjudged=dict(Counter(frame.reason or "no reason given" for frame in frames if not frame.judged)),
-    )
+def rows_of(
+    clips: Sequence[ClipRecord], *, programs: bool = True, n_boot: int = N_BOOT, seed: int = 0
+) -> tuple[Row, ...]:
+    """The figures of each set, and at the end of all sets.
+
+    Args:
+        clips: of any sets.
+        programs: of each program's fakes as well, where a set holds those of several.
+        n_boot, seed: as `summarise`.
+    """
+    named = {clip.name: clip for clip in clips}
+    return tuple(_row(part, named, n_boot, seed) for part in parts_of(clips, programs=programs))
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The fakes of a set, or of one program in it, and the real ones they are told from; fields as of `Row`."""
+
+    name: str
+    fakes: Sequence[ClipRecord]
+    reals: Sequence[ClipRecord]
+    borrowed: bool = False
+
+
+def parts_of(clips: Sequence[ClipRecord], *, programs: bool = True) -> list[Part]:
+    """What figures are given of: arguments and order as `rows_of`."""
+    parts = []
+    reals = [clip for clip in clips if not clip.label]
+    for name in sorted({clip.set for clip in clips}):
+        own = _called(clips, name)
+        kinds = sorted({clip.program for clip in own if clip.label})
+        # Clips are told from clips and pictures from pictures, where there are any.
+        alike = [clip for clip in reals if clip.still in {each.still for each in own}]
+        against = [clip for clip in own if not clip.label] or alike or reals
+        borrowed = all(clip.label for clip in own)
+        parts += [
+            Part(each, [clip for clip in _called(own, each) if clip.label], against, borrowed)
+            for each in (name, *(f"{name}/{kind}" for kind in kinds if programs and len(kinds) > 1))
+        ]
+    return [*parts, Part(ALL, [clip for clip in clips if clip.label], reals)] if parts else []
 
 
 def clip_score(clip: ClipRecord) -> float | None:
@@ -180,131 +187,129 @@ def clip_score(clip: ClipRecord) -> float | None:
 
 
 def clip_verdict(clip: ClipRecord) -> bool | None:
-    """The video rule's verdict; None when no frame was judged."""
-    return video_verdict([bool(frame.fake) for frame in clip.frames if frame.judged])
+    """The video rule of Preste's articles: fake when more than half of the judged frames are; None without any."""
+    judged = clip.judged
+    return 2 * sum(bool(frame.fake) for frame in judged) > len(judged) if judged else None
 
 
-def frame_scores(clip: ClipRecord, baseline: str | None = None) -> tuple[Floats, Bools]:
-    """Scores, float64 [N], and labels, bool [N], of the judged frames whose truth is known.
-
-    Args:
-        clip: the clip.
-        baseline: name of the know-nothing score to take in place of the detector's; frames without it are
-            left out.
-    """
-    rows = [
-        (frame.score if baseline is None else frame.baselines[baseline], frame.label)
-        for frame in _labelled(clip)
-        if baseline is None or baseline in frame.baselines
-    ]
+def frame_scores(clips: Sequence[ClipRecord]) -> tuple[Floats, Bools]:
+    """Scores, float64 [N], and labels, bool [N], of all judged frames."""
+    rows = [(frame.score, clip.label) for clip in clips for frame in clip.judged]
     return np.array([row[0] for row in rows], dtype=np.float64), np.array([row[1] for row in rows], dtype=bool)
 
 
-def video_scores(clips: Sequence[ClipRecord], baseline: str | None = None) -> list[tuple[Floats, Bools]]:
-    """Per clip its one score and label, or none when nothing was judged; arguments as `frame_scores`."""
-    rows = []
-    for clip in clips:
-        if baseline is None:
-            score = clip_score(clip)
-        else:
-            values = [f.baselines[baseline] for f in clip.frames if f.judged and baseline in f.baselines]
-            score = float(np.mean(values)) if values else None
-        known = [] if score is None else [score]
-        rows.append((np.array(known, dtype=np.float64), np.full(len(known), clip.label)))
-    return rows
+def _called(clips: Sequence[ClipRecord], name: str) -> list[ClipRecord]:
+    return [clip for clip in clips if name in {clip.set, f"{clip.set}/{clip.program}", ALL}]
 
 
-def pooled(parts: Sequence[tuple[Floats, Bools]]) -> tuple[Floats, Bools]:
-    """All clips' scores, float64 [N], and labels, bool [N], one after another."""
-    if not parts:
-        return np.zeros(0), np.zeros(0, dtype=bool)
-    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])
+class _Groups:
+    """The groups of some clips, drawn again and again; `units` are numbers of groups, int64 [N]."""
+
+    def __init__(self, clips: Sequence[ClipRecord], n_boot: int, seed: int) -> None:
+        held: dict[str, set[bool]] = {}
+        for clip in clips:
+            held.setdefault(clip.group, set()).add(clip.label)
+        self.place = {group: number for number, group in enumerate(sorted(held))}
+        kinds = [held[group].copy().pop() if len(held[group]) == 1 else None for group in self.place]
+        self.drawn = draw(kinds, n_boot=n_boot, seed=seed)
+
+    def units(self, clips: Iterable[ClipRecord]) -> Ints:
+        return np.array([self.place[clip.group] for clip in clips], dtype=np.int64)
+
+    def ratio(self, units: Ints, over: ArrayLike, under: ArrayLike, reason: str) -> Figure:
+        """The sum of one over the sum of the other."""
+        size = len(self.place)
+        top, bottom = (
+            np.bincount(units, np.asarray(each, dtype=np.float64), size).astype(np.float64) for each in (over, under)
+        )
+        return ratio_figure(top, bottom, self.drawn, np.bincount(units, minlength=size) > 0, reason)
+
+    def auc(self, units: Ints, scores: Floats, label: Bools) -> Figure:
+        """Of the scores that are numbers."""
+        known = ~np.isnan(scores)
+        order = np.argsort(units[known], kind="stable")
+        ends = np.cumsum(np.bincount(units[known], minlength=len(self.place)))[:-1]
+        parts = (np.split(values[known][order], ends) for values in (scores, label))
+        return auc_figure(list(zip(*parts, strict=True)), self.drawn)
+
+    def decisions(self, units: Ints, scores: Floats, label: Bools, fake: Bools) -> Decisions:
+        nothing = "nothing was judged"
+        hits, fakes = label & fake, int(label.sum())
+        return Decisions(
+            auc=self.auc(units, scores, label),
+            accuracy=self.ratio(units, label == fake, np.ones(label.size), nothing),
+            precision=self.ratio(units, hits, fake, "nothing was called fake" if label.size else nothing),
+            recall=self.ratio(units, hits, label, "nothing fake was judged"),
+            f1=self.ratio(units, 2.0 * hits, 1.0 * label + fake, "nothing fake was judged or called fake"),
+            false_alarms=self.ratio(units, ~label & fake, ~label, "nothing real was judged"),
+            naive_accuracy=max(fakes, label.size - fakes) / label.size if label.size else None,
+        )
 
 
-def _labelled(clip: ClipRecord) -> list[FrameRecord]:
-    return [frame for frame in clip.frames if frame.judged and frame.label is not None]
+def _row(part: Part, named: Mapping[str, ClipRecord], n_boot: int, seed: int) -> Row:
+    clips = [*part.fakes, *part.reals]
+    groups = _Groups(clips, n_boot, seed)
+    judged = [(clip, frame) for clip in clips for frame in clip.judged]
+    units = groups.units(clip for clip, _ in judged)
+    label = np.array([clip.label for clip, _ in judged], dtype=bool)
+    table = _table([[frame.score, *_blind(clip, frame)] for clip, frame in judged])
+    videos = [clip for clip in clips if clip.judged and not clip.still]
+    video_units, video_label = groups.units(videos), np.array([clip.label for clip in videos], dtype=bool)
+    video_table = _table([[clip_score(clip), *_mean_blind(clip)] for clip in videos])
+    pairs = [
+        (clip, frame, real)
+        for clip in part.fakes
+        if clip.partner in named
+        for frame, real in _same_frames(clip, named[clip.partner])
+    ]
+    masked = [pair for pair in pairs if pair[1].dice is not None]
 
+    def mean(of: Sequence[Pair], values: Sequence[float]) -> Figure:
+        none = "no fake is registered with a real one"
+        return groups.ratio(groups.units(clip for clip, _, _ in of), values, np.ones(len(of)), none)
 
-def _frame_decisions(clips: Sequence[ClipRecord], drawn: Resamples) -> Decisions:
-    pairs = [[(bool(f.label), bool(f.fake)) for f in _labelled(clip)] for clip in clips]
-    return _decisions(pairs, auc_figure([frame_scores(clip) for clip in clips], drawn), drawn)
-
-
-def _video_decisions(clips: Sequence[ClipRecord], drawn: Resamples) -> Decisions:
-    pairs = []
-    for clip in clips:
-        verdict = clip_verdict(clip)
-        pairs.append([] if verdict is None else [(clip.label, verdict)])
-    return _decisions(pairs, auc_figure(video_scores(clips), drawn), drawn)
-
-
-def _decisions(pairs: Sequence[Sequence[tuple[bool, bool]]], auc: Figure, drawn: Resamples) -> Decisions:
-    table = np.zeros((len(pairs), 2, 2))
-    for row, decided in zip(table, pairs, strict=True):
-        for label, verdict in decided:
-            row[int(label), int(verdict)] += 1
-    quiet, alarms, misses, hits = table[:, 0, 0], table[:, 0, 1], table[:, 1, 0], table[:, 1, 1]
-    total = table.sum(axis=(1, 2))
-    present: Bools = total > 0
-    everything = float(total.sum())
-    nothing = "nothing was judged"
-
-    def ratio(over: Floats, under: Floats, reason: str) -> Figure:
-        return ratio_figure(over, under, drawn, present, reason if everything else nothing)
-
-    return Decisions(
-        auc=auc,
-        accuracy=ratio(hits + quiet, total, nothing),
-        precision=ratio(hits, hits + alarms, "nothing was called fake"),
-        recall=ratio(hits, hits + misses, "nothing fake was judged"),
-        f1=ratio(2 * hits, 2 * hits + misses + alarms, "nothing fake was judged and nothing was called fake"),
-        naive_accuracy=float(max((hits + misses).sum(), (quiet + alarms).sum()) / everything) if everything else None,
+    return Row(
+        name=part.name,
+        fakes=len(part.fakes),
+        reals=len(part.reals),
+        borrowed=part.borrowed,
+        groups=len(groups.place),
+        frames=sum(len(clip.frames) for clip in clips),
+        judged=len(judged),
+        by_frame=groups.decisions(
+            units, table[:, 0], label, np.array([bool(frame.fake) for _, frame in judged], dtype=bool)
+        ),
+        by_clip=groups.decisions(
+            video_units, video_table[:, 0], video_label, np.array([clip_verdict(clip) for clip in videos], dtype=bool)
+        ),
+        unsure=groups.ratio(units, [f.unsure for _, f in judged], np.ones(len(judged)), "nothing was judged"),
+        above=mean(pairs, [(fake.score or 0.0) > (real.score or 0.0) for _, fake, real in pairs]),
+        dice=mean(masked, [((fake.dice or 0.0) + (real.area == 0)) / 2 for _, fake, real in masked]),
+        ellipse=mean(masked, [(fake.ellipse or 0.0) / 2 for _, fake, _ in masked]),
+        baselines={
+            name: (
+                groups.auc(units, table[:, column], label),
+                groups.auc(video_units, video_table[:, column], video_label),
+            )
+            for column, name in enumerate(KNOWS_NOTHING, start=1)
+        },
     )
 
 
-def _masks(clips: Sequence[ClipRecord], drawn: Resamples, dice: str, iou: str) -> Masks:
-    return Masks(
-        dice_fake=_mean_agreement(clips, drawn, dice, fake_only=True),
-        dice_both=_mean_agreement(clips, drawn, dice, fake_only=False),
-        iou_fake=_mean_agreement(clips, drawn, iou, fake_only=True),
-        iou_both=_mean_agreement(clips, drawn, iou, fake_only=False),
-    )
+def _table(rows: Sequence[Sequence[float | None]]) -> Floats:
+    """float64 [N, 1 + baselines], not a number where there is none."""
+    return np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(KNOWS_NOTHING))
 
 
-def _mean_agreement(clips: Sequence[ClipRecord], drawn: Resamples, key: str, *, fake_only: bool) -> Figure:
-    sums, sizes = np.zeros(len(clips)), np.zeros(len(clips))
-    for index, clip in enumerate(clips):
-        values = [getattr(f, key) for f in _labelled(clip) if f.label or not fake_only]
-        known = [value for value in values if value is not None]
-        sums[index], sizes[index] = sum(known), len(known)
-    return ratio_figure(sums, sizes, drawn, sizes > 0, "no frame has a true mask")
+def _blind(clip: ClipRecord, frame: FrameRecord) -> list[float | None]:
+    return [look(clip, frame) for look in KNOWS_NOTHING.values()]
 
 
-def _baseline(clips: Sequence[ClipRecord], drawn: Resamples, name: str) -> Baseline:
-    return Baseline(
-        frame_auc=auc_figure([frame_scores(clip, name) for clip in clips], drawn),
-        video_auc=auc_figure(video_scores(clips, name), drawn),
-    )
+def _mean_blind(clip: ClipRecord) -> list[float | None]:
+    columns = zip(*(_blind(clip, frame) for frame in clip.judged), strict=True)
+    return [float(np.mean(known)) if (known := [v for v in column if v is not None]) else None for column in columns]
 
 
-def _group(own: Sequence[ClipRecord], clips: Sequence[ClipRecord], *, n_boot: int, seed: int) -> GroupSummary:
-    drawn = draw([clip.label for clip in own], n_boot=n_boot, seed=seed)
-    borrows = all(clip.label for clip in own) and not all(clip.label for clip in clips)
-    ranked = [*own, *(clip for clip in clips if not clip.label)] if borrows else own
-    drawn_ranked = draw([clip.label for clip in ranked], n_boot=n_boot, seed=seed) if borrows else drawn
-    frame_auc = auc_figure([frame_scores(clip) for clip in ranked], drawn_ranked)
-    video_auc = auc_figure(video_scores(ranked), drawn_ranked)
-    return GroupSummary(
-        counts=count(own),
-        frames=_replace_auc(_frame_decisions(own, drawn), frame_auc),
-        videos=_replace_auc(_video_decisions(own, drawn), video_auc),
-        against="all real clips" if borrows else "own",
-        dice_fake=_mean_agreement(own, drawn, "dice", fake_only=True),
-        alerts=alerts_of(own, n_boot=n_boot, seed=seed),
-    )
-
-
-def _replace_auc(decisions: Decisions, auc: Figure) -> Decisions:
-    return Decisions(
-        auc, decisions.accuracy, decisions.precision, decisions.recall, decisions.f1, decisions.naive_accuracy
-    )
+def _same_frames(fake: ClipRecord, real: ClipRecord) -> list[tuple[FrameRecord, FrameRecord]]:
+    at = {frame.index: frame for frame in real.judged}
+    return [(frame, at[frame.index]) for frame in fake.judged if frame.index in at]

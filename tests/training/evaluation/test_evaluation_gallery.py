@@ -30,11 +30,11 @@ def face(marked: bool) -> FaceVerdict:
 
 def test_only_errors_are_kept_and_named_by_clip_time_and_score(tmp_path: Path) -> None:
     gallery = Gallery(tmp_path, 0.5)
-    gallery.add("right", frame(0, label=True, score=0.9), face(True))
-    gallery.add("right", frame(0, label=False, score=0.1), face(False))
-    gallery.add("right", frame(0, score=None), face(False))
-    gallery.add("../odd/Bob Ray_0.mp4:real", frame(12, label=False, score=0.8), face(True))
-    gallery.add("miss.mp4:fake", frame(3, label=True, score=0.25), face(False))
+    gallery.add("right", True, frame(0, score=0.9), face(True))
+    gallery.add("right", False, frame(0, score=0.1), face(False))
+    gallery.add("right", True, frame(0, score=None), face(False))
+    gallery.add("../odd/Bob Ray_0.mp4:real", False, frame(12, score=0.8), face(True))
+    gallery.add("miss.mp4:fake", True, frame(3, score=0.25), face(False))
     names = [path.name for path in gallery.write()]
     assert names == [
         "false-positive-01_..-odd-Bob-Ray_0.mp4-real_1.20s_0.80.png",
@@ -56,7 +56,7 @@ def test_the_worst_come_first_and_no_clip_fills_it(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for clip in range(20):
         for index in rng.permutation(100):
-            gallery.add(f"c{clip}", frame(int(index), label=False, score=0.6 + 0.003 * float(index)), face(True))
+            gallery.add(f"c{clip}", False, frame(int(index), score=0.6 + 0.003 * float(index)), face(True))
     names = [path.name for path in gallery.write()]
     assert len(names) == MOST
     scores = [float(re.findall(r"_(0\.\d\d)\.png", name)[0]) for name in names]

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import integrate, stats
+from scipy import stats
+from sklearn.metrics import f1_score, roc_auc_score
 
 from streamguard.errors import DataError
 from streamguard.training.evaluation.bootstrap import auc_figure, draw, ratio_figure
-from streamguard.training.evaluation.metrics import auc, mask_agreement, roc, video_verdict
+from streamguard.training.evaluation.metrics import auc, dice
 
 # Few distinct values: ties are the rule, not the exception.
 scored = st.lists(st.tuples(st.integers(0, 6).map(lambda n: n / 6), st.booleans()), max_size=40)
@@ -31,10 +32,9 @@ def split(rows: list[tuple[float, bool]]) -> tuple[np.ndarray, np.ndarray]:
 @given(scored)
 def test_auc_against_every_pair_scipy_and_the_curve(rows: list[tuple[float, bool]]) -> None:
     scores, labels = split(rows)
-    expected, got, curve = brute_auc(scores, labels), auc(scores, labels), roc(scores, labels)
+    expected, got = brute_auc(scores, labels), auc(scores, labels)
     if expected is None:
         assert got is None
-        assert curve is None
         return
     assert got == pytest.approx(expected)
     n_fake, n_real = int(labels.sum()), int((~labels).sum())
@@ -42,24 +42,7 @@ def test_auc_against_every_pair_scipy_and_the_curve(rows: list[tuple[float, bool
     assert got == pytest.approx(u / (n_fake * n_real))
     ranks = stats.rankdata(scores)[labels].sum()
     assert got == pytest.approx((ranks - n_fake * (n_fake + 1) / 2) / (n_fake * n_real))
-    assert curve is not None
-    assert integrate.trapezoid(curve.hits, curve.false_alarms) == pytest.approx(expected)
-    assert (np.diff(curve.hits) >= 0).all()
-    assert (np.diff(curve.false_alarms) >= 0).all()
-    assert (curve.hits[-1], curve.false_alarms[-1]) == (1.0, 1.0)
-
-
-def test_a_weighted_roc_is_the_roc_of_repeated_scores() -> None:
-    rng = np.random.default_rng(1)
-    scores, labels, weights = rng.integers(0, 8, 50) / 8, rng.random(50) < 0.4, rng.integers(0, 4, 50)
-    weighted = roc(scores, labels, weights)
-    repeated = roc(np.repeat(scores, weights), np.repeat(labels, weights))
-    assert weighted is not None
-    assert repeated is not None
-    at = np.linspace(0.001, 0.999, 200)
-    np.testing.assert_allclose(
-        np.interp(at, weighted.false_alarms, weighted.hits), np.interp(at, repeated.false_alarms, repeated.hits)
-    )
+    assert got == pytest.approx(roc_auc_score(labels, scores))
 
 
 @pytest.mark.parametrize("scores", [[0.1], [[0.1], [0.2]], [0.1, np.nan]])
@@ -127,33 +110,21 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     assert 180 <= covered <= 199
 
 
-def test_one_clip_of_a_class_gives_a_value_without_interval() -> None:
-    clips = [split([(0.9, True)]), split([(0.1, False)]), split([(0.2, False)])]
-    figure = auc_figure(clips, draw([True, False, False], n_boot=50, seed=0))
-    assert figure.value == 1.0
-    assert figure.low is None
-    assert "one clip" in (figure.reason or "")
-
-
 @given(st.lists(st.booleans(), min_size=9, max_size=9), st.lists(st.booleans(), min_size=9, max_size=9))
-def test_mask_agreement_against_sets(ours: list[bool], true: list[bool]) -> None:
-    a, b = {i for i, v in enumerate(ours) if v}, {i for i, v in enumerate(true) if v}
-    dice, iou = mask_agreement(np.reshape(ours, (3, 3)), np.reshape(true, (3, 3)))
-    if not a | b:
-        assert (dice, iou) == (1.0, 1.0)
-    else:
-        assert dice == pytest.approx(2 * len(a & b) / (len(a) + len(b)))
-        assert iou == pytest.approx(len(a & b) / len(a | b))
+def test_dice_against_scikit_learn(ours: list[bool], true: list[bool]) -> None:
+    assert dice(np.reshape(ours, (3, 3)), np.reshape(true, (3, 3))) == pytest.approx(
+        f1_score(true, ours, zero_division=1.0)
+    )
 
 
-def test_empty_truth_is_met_by_an_empty_mask_only() -> None:
+def test_an_empty_truth_is_met_by_an_empty_mask_only() -> None:
     empty, dot = np.zeros((4, 4), bool), np.eye(4, dtype=bool)
-    assert mask_agreement(empty, empty) == (1.0, 1.0)
-    assert mask_agreement(dot, empty) == (0.0, 0.0)
-    with pytest.raises(DataError):
-        mask_agreement(empty, np.zeros((2, 2)))
+    assert (dice(empty, empty), dice(dot, empty)) == (1.0, 0.0)
 
 
-@pytest.mark.parametrize(("verdicts", "expected"), [([], None), ([True, False], False), ([True, True, False], True)])
-def test_video_rule_needs_more_than_half(verdicts: list[bool], *, expected: bool | None) -> None:
-    assert video_verdict(verdicts) is expected
+def test_units_that_hold_both_classes_count_for_either() -> None:
+    both, fake = split([(0.9, True), (0.2, False)]), split([(0.4, True)])
+    assert auc_figure([both, fake, both], draw([None, True, None], n_boot=50, seed=0)).low is not None
+    alone = auc_figure([both, fake], draw([None, True], n_boot=50, seed=0))
+    assert (alone.value, alone.low) == (1.0, None)
+    assert "one group" in (alone.reason or "")

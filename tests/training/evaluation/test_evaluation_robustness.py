@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from dataclasses import replace
@@ -11,16 +10,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from evaluation_samples import clip, evaluation, random_evaluation
-from rich.console import Console
+from evaluation_samples import random_evaluation
 
-from streamguard.training.evaluation.curves import errors_picture, on_axis, robustness_picture
+from streamguard.training.evaluation.curves import AXES, errors_picture, on_axis, robustness_picture
 from streamguard.training.evaluation.pictures import DARK, LIGHT
-from streamguard.training.evaluation.records import Evaluation, read_json
+from streamguard.training.evaluation.records import Evaluation
 from streamguard.training.evaluation.report import render, write_json
-from streamguard.training.evaluation.robustness import Condition, condition, sent_figures
-from streamguard.training.evaluation.summary import summarise
-from streamguard.training.evaluation.table import alerts_table, robustness_tables
+from streamguard.training.evaluation.robustness import Condition, condition
+from streamguard.training.evaluation.sheets import sheets
+from streamguard.training.evaluation.summary import rows_of, summarise
+from streamguard.training.sending import Sending, parse_sendings
 
 
 @pytest.fixture(scope="module")
@@ -31,91 +30,63 @@ def base() -> Evaluation:
     return replace(whole, clips=clips)
 
 
-def conditions(base: Evaluation) -> list[Condition]:
+@pytest.fixture(scope="module")
+def every(base: Evaluation) -> list[Condition]:
     sent = random_evaluation(12, 20, seed=1)
-    fewer = replace(sent, clips=sent.clips[:6])
-    none = replace(sent, clips=())
-    asked = {
-        "1M": (None, 1_000_000, None),
-        "250k": (None, 250_000, None),
-        "360p": (360, None, None),
-        "720p": (720, None, None),
-        "250k@360p": (360, 250_000, None),
-        "q50": (None, None, 50),
-    }
-    which = {"360p": fewer, "250k@360p": fewer, "720p": none}
-    return [condition(name, how, base, which.get(name, sent), n_boot=50) for name, how in asked.items()]
+    which = {"360p": sent.clips[:6], "250k@360p": sent.clips[:6], "720p": ()}
+    return [
+        condition(Sending("as they are"), base, base, n_boot=50),
+        *(
+            condition(each, base, replace(sent, clips=which.get(each.name, sent.clips)), n_boot=50)
+            for each in parse_sendings("1M,250k,360p,720p,250k@360p,q50")
+        ),
+    ]
 
 
-def test_a_condition_is_compared_with_its_own_clips_unsent(base: Evaluation) -> None:
-    found = {each.name: each for each in conditions(base)}
+def test_a_condition_is_compared_with_its_own_clips_unsent(base: Evaluation, every: list[Condition]) -> None:
+    found = {each.sending.name: each for each in every}
     small = found["360p"]
-    assert (small.height, small.bit_rate, small.quality, small.too_small) == (360, None, None, 6)
-    assert small.as_they_are == sent_figures(base.clips[:6], n_boot=50)
-    assert small.as_they_are.auc.value != found["1M"].as_they_are.auc.value
+    assert small.too_small == 6
+    assert small.as_they_are == rows_of(base.clips[:6], programs=False, n_boot=50)
     assert small.reached == 800_000
-    assert found["720p"].too_small == 12
-    assert found["720p"].sent.auc.value is None
+    assert (found["720p"].too_small, found["720p"].rows, found["720p"].alarms) == (12, (), ())
+    assert found["as they are"].rows == found["1M"].as_they_are == rows_of(base.clips, programs=False, n_boot=50)
 
 
-def test_recall_and_false_positives_are_those_of_the_frame_rule(base: Evaluation) -> None:
-    figures, summary = sent_figures(base.clips, n_boot=50), summarise(base, n_boot=50)
-    assert figures.recall.value == pytest.approx(summary.frames.recall.value)
-    assert figures.auc == summary.frames.auc
-    quiet = [(f.fake, f.label) for c in base.clips for f in c.frames if f.judged and not f.label]
-    assert figures.false_positives.value == pytest.approx(np.mean([fake for fake, _ in quiet]))
-    assert figures.judged < figures.frames
-    empty = sent_figures([])
-    assert (empty.recall.value, empty.false_positives.value, empty.auc.value) == (None, None, None)
+def test_an_axis_shows_what_varies_alone_in_order(every: list[Condition]) -> None:
+    found = {axis: [each.sending.name for each in on_axis(every, axis)] for axis in AXES}
+    assert found == {"bit_rate": ["250k", "1M"], "height": ["360p"], "quality": ["q50"]}
 
 
-def test_an_axis_shows_what_varies_alone_in_order(base: Evaluation) -> None:
-    every = conditions(base)
-    assert [each.name for each in on_axis(every, "bit_rate")] == ["250k", "1M"]
-    assert [each.name for each in on_axis(every, "height")] == ["360p"]
-    assert [each.name for each in on_axis(every, "quality")] == ["q50"]
-
-
-def test_pictures_are_drawn_where_there_is_something_to_draw(base: Evaluation) -> None:
-    every, figures = conditions(base), sent_figures(base.clips, n_boot=20)
-    for axis in ("bit_rate", "height", "quality"):
+def test_pictures_are_drawn_where_there_is_something_to_draw(every: list[Condition]) -> None:
+    for axis in AXES:
         for theme in (LIGHT, DARK):
-            png = robustness_picture(every, figures, axis, theme)  # type: ignore[arg-type]
+            png = robustness_picture(every, axis, theme)
             assert png is not None
             assert cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_UNCHANGED).shape[2] == 4
-    assert robustness_picture(every[:2], figures, "quality", LIGHT) is None
-    assert errors_picture((), "px", LIGHT) is None
+    assert robustness_picture(every[:2], "quality", LIGHT) is None
+    assert errors_picture((), LIGHT) is None
 
 
-def test_the_report_and_the_json_hold_every_condition(base: Evaluation, tmp_path: Path) -> None:
-    every, summary = conditions(base), summarise(base, n_boot=50)
+def test_the_report_and_the_json_hold_every_condition(base: Evaluation, every: list[Condition], tmp_path: Path) -> None:
+    summary = summarise(base, n_boot=50)
     page = render(base, summary, every)
-    assert len(re.findall(r"data:image/png;base64,", page)) == 12
+    assert len(re.findall(r"data:image/png;base64,", page)) == 14
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    for words in (
-        "360p: 6, 720p: 12, 250k@360p: 6)",
-        "800 kbit/s reached",
-        "These clips unsent",
-        "Per hour",
-        "Never alerted",
-    ):
+    for words in ("12 too small", "800 kbit/s reached", "Unsent", "250k@360p: all sets", "q50, worst set: "):
         assert words in text
     assert "When the clips are compressed" not in render(base, summary)
     write_json(base, summary, tmp_path / "e.json", every)
-    assert read_json(tmp_path / "e.json") == base
     written = json.loads((tmp_path / "e.json").read_text())["summary"]["robustness"]
-    assert [each["name"] for each in written] == [each.name for each in every]
-    assert written[0]["sent"]["auc"]["value"] == every[0].sent.auc.value
-    assert written[0]["sent"]["alerts"]["fake_clips"] == 6
+    assert [each["sending"]["name"] for each in written] == [each.sending.name for each in every]
+    assert written[1]["rows"][-1]["by_frame"]["auc"]["value"] == every[1].rows[-1].by_frame.auc.value
+    assert written[1]["delays"]["clips"] == 6
 
 
-def test_tables_tell_the_same() -> None:
-    whole = evaluation([clip("[red]a", [], group="[b]g")])
-    console = Console(width=160, file=io.StringIO(), record=True)
-    base = random_evaluation(12, 20)
-    console.print(alerts_table(summarise(whole, n_boot=10)))
-    for table in robustness_tables(conditions(base), sent_figures(base.clips, n_boot=20)):
-        console.print(table)
-    text = console.export_text()
-    for words in ("as they are", "250k@360p", "[b]g", "0.000 h", "0/1"):
-        assert words in text
+def test_all_sets_never_stand_alone(base: Evaluation, every: list[Condition]) -> None:
+    names = {sheet.title: [row[0] for row in sheet.rows] for sheet in sheets(base, summarise(base, n_boot=20), every)}
+    sent = [cell[0] for cell in names["When the clips are compressed or made smaller"] if isinstance(cell, tuple)]
+    assert sent[4:8] == ["1M: everyday <b>clips</b>", "1M: face swap", "1M: talking head", "1M: all sets"]
+    alarms = names["False alarms on real clips"]
+    assert alarms[3:5] == ["all sets", "worst set: face swap"]
+    assert sum(str(name).startswith("1M") for name in alarms) == 2
