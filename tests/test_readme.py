@@ -17,13 +17,14 @@ from typer.main import get_command
 
 from streamguard.cli import app
 from streamguard.models import fresh, save
+from streamguard.training.conventions import collect, read_collections
+from streamguard.training.manifest import write_manifest
 from tests.support.hosts import refused_port, web_server
 from tests.support.rtsp_server import RtspServer
-from tests.support.training_data import CONFIG, ROOT, data_root, environment, write_config, write_packs
+from tests.support.training_data import ROOT, data_root, environment, write_collections, write_packs, write_recipe
 
-README = (ROOT / "README.md").read_text()
+README = "\n".join((ROOT / name).read_text() for name in ("README.md", "engines/README.md"))
 SHORT = ["--seconds", "2"]
-RENDERING = CONFIG + "rerendered_share = 0.5\n[rerender]\nnetworks = [{ steps = 1 }]\ntriples = 3\n"
 
 
 class Place:
@@ -51,6 +52,22 @@ class Place:
     def data(self) -> Path:
         """A data root with pairs, a real video and portraits."""
         return data_root(self.folder / "data")
+
+    def manifest(self) -> str:
+        """The manifest of the data root."""
+        path = self.folder / "manifest.tsv"
+        rows = collect(read_collections(write_collections(self.folder)), self.data(), lambda sentence: None)
+        write_manifest(path, rows)
+        return str(path)
+
+    def evaluation(self, detector: str) -> list[str]:
+        """An evaluation of the detector on a part of the data root."""
+        data = ["--manifest", self.manifest(), "--data", str(self.folder / "data")]
+        return ["evaluate", detector, *data, "--sets", "pairs", "--most", "2"]
+
+    def training(self, command: str) -> list[str]:
+        """The command on a recipe of a few steps and its packs."""
+        return [command, str(write_recipe(self.folder)), "--packs", str(write_packs(self.folder / "packs"))]
 
     def detectors(self) -> list[str]:
         """Two detectors of one network."""
@@ -115,7 +132,7 @@ CASES: dict[str, Case] = {
     "streamguard bench streams --seconds 10 --beside naive": (
         lambda p: [
             *("bench", "streams", "--seconds", "1", "--streams", "1", "--clip", str(p.clip)),
-            *("--model", "unet_v1", "--engine", "openvino"),
+            *("--model", "unet_lite0", "--engine", "openvino"),
         ],
         {0},
     ),
@@ -147,51 +164,57 @@ CASES: dict[str, Case] = {
         lambda p: ["bench", "--seconds", "1", "--clip", str(p.clip), "--model", "unet_v1", "--engine", "openvino"],
         {0},
     ),
-    "streamguard evaluate --pairs DIR --html report.html": (
-        lambda p: ["evaluate", "--pairs", str(p.data() / "pairs"), "--html", "report.html"],
+    "streamguard manifest engines/collections.toml --data DATA --out manifest.tsv": (
+        lambda p: ["manifest", str(write_collections(p.folder)), "--data", str(p.data()), "--out", "manifest.tsv"],
         {0},
     ),
-    "streamguard evaluate --real DIR --fake DIR --json figures.json": (
-        lambda p: ["evaluate", "--real", str(p.clip.parent), "--fake", str(p.clip.parent), "--json", "figures.json"],
+    "streamguard pack manifest.tsv --data DATA --out runs/packs": (
+        lambda p: ["pack", p.manifest(), "--data", str(p.folder / "data"), "--out", "runs/packs"],
         {0},
     ),
-    "streamguard evaluate --pairs DIR --robustness all --gallery errors --html report.html": (
+    "streamguard train engines/unet_lite0/train.toml --packs runs/packs --work runs --out runs/detector "
+    "--seconds 3600": (
+        lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
+        {0},
+    ),
+    "streamguard evaluate runs/detector --manifest manifest.tsv --data DATA --html report.html": (
+        lambda p: [*p.evaluation(p.detectors()[0]), "--html", "report.html"],
+        {0},
+    ),
+    "streamguard evaluate unet_lite0 --manifest manifest.tsv --data DATA --robustness 250k,1M,360p --gallery errors "
+    "--html report.html": (
         lambda p: [
-            *("evaluate", "--pairs", str(p.data() / "pairs"), "--every", "10", "--robustness", "250k,q50"),
+            *(*p.evaluation("unet_lite0"), "--every", "10", "--robustness", "250k"),
             *("--gallery", "errors", "--html", "report.html"),
         ],
         {0},
     ),
-    "streamguard train engines/unet_lite0/train_swaps.toml --data DATA": (
-        lambda p: ["train", str(write_config(p.folder)), "--data", str(p.data()), "--out", str(p.folder / "out")],
-        {0},
-    ),
-    "streamguard train engines/unet_lite0/train_mixed.toml --data DATA": (
+    "streamguard compare engines/unet_lite0/train.toml --networks unet_lite0,unet_v1,efficientnet_b0,xception "
+    "--trained-on all,dfdc --references unet_lite0,blur --seconds 3600": (
         lambda p: [
-            *("train", str(write_config(p.folder, RENDERING)), "--data", str(p.data())),
-            *("--out", str(p.folder / "out")),
+            *(*p.training("compare"), "--networks", "unet_lite0,meso4", "--references", "unet_lite0,blur"),
+            *("--seconds", "1", "--out", "compared", "--most", "4"),
         ],
         {0},
     ),
-    "streamguard search engines/unet_lite0/train_swaps.toml --packs runs/packs --out search --trials 40 --seconds 60": (
-        lambda p: [
-            *("search", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
-            *("--out", "search", "--trials", "1", "--seconds", "2", "--network", "unet_v1", "--triples", "2"),
-        ],
+    "streamguard search engines/unet_lite0/train.toml --out search --trials 40 --steps 300": (
+        lambda p: [*p.training("search"), "--out", "search", "--trials", "1", "--steps", "2", "--faces", "4"],
         {0},
     ),
-    "streamguard join runs/swaps runs/mixed --packs runs/packs --name both --out runs/both": (
+    "streamguard join runs/swaps runs/mixed --name both --out runs/both": (
         lambda p: [
             *("join", *p.detectors(), "--packs", str(write_packs(p.folder / "packs"))),
             *("--name", "both", "--out", "both"),
         ],
         {0},
     ),
-    "streamguard compare engines/unet_lite0/train_swaps.toml --detectors meso4,resnet18,unet_lite0 --seconds 3600": (
-        lambda p: [
-            *("compare", str(write_config(p.folder)), "--packs", str(write_packs(p.folder / "packs"))),
-            *("--detectors", "meso4,unet_lite0", "--crops", "8", "--side", "64"),
-        ],
+    "streamguard thin runs/packs --out small --megabytes 60": (
+        lambda p: ["thin", str(write_packs(p.folder / "packs")), "--out", "small", "--megabytes", "60"],
+        {0},
+    ),
+    "streamguard train engines/unet_lite0/train.toml --packs small --work runs --out runs/detector --device cuda "
+    "--seconds 540": (
+        lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
         {0},
     ),
 }

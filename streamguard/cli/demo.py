@@ -161,6 +161,6 @@ def _print_verdicts(moments: list[Moment], fake_from: float | None) -> None:
         judged = [moment for moment in part if moment.fake is not None]
         fakes = sum(1 for moment in judged if moment.fake)
         verdict = Verdict.UNKNOWN if not judged else Verdict.FAKE if 2 * fakes > len(judged) else Verdict.REAL
-        table.add_row(name, truth, f"[{STYLES[verdict]}]{verdict.value}[/]", str(fakes), str(len(judged)))
+        table.add_row(name, truth, f"[{STYLES[verdict]}]{verdict.label}[/]", str(fakes), str(len(judged)))
     console.print(table)
     console.print("An automated estimate that may be wrong.")

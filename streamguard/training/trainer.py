@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import pickle
 import threading
 import time
@@ -90,6 +91,8 @@ class Trainer:
     ) -> None:
         self._recipe, self._held, self._checkpoint = recipe, held, checkpoint
         self._device, self._workers = torch.device(device), 1 if device == "cuda" else workers
+        # A GPU learns faster than one thread draws.
+        self._drawers = max(1, (os.cpu_count() or 1) - 2) if device == "cuda" else max(1, self._workers // 2)
         self.model = model or start_network(recipe.network, recipe.start_from, recipe.seed)
         self._plain = copy.deepcopy(self.model.network)
         spec = self.model.spec
@@ -128,14 +131,15 @@ class Trainer:
         self._started = began - self.reached.seconds
         self._pace = self.reached.seconds + seconds if paced and seconds else None
         drawn = iter(range(self.reached.step, self._recipe.steps))
-        with ThreadPoolExecutor(max(1, self._workers // 2), thread_name_prefix="drawing") as makers:
+        ahead = AHEAD * max(self._workers, self._drawers)
+        with ThreadPoolExecutor(self._drawers, thread_name_prefix="drawing") as makers:
             waiting: list[Future[DrawnBatch]] = []
 
             def following() -> DrawnBatch | None:
                 if seconds is not None and time.monotonic() - began > seconds:
                     return None
                 with self._lock:
-                    while len(waiting) <= AHEAD * self._workers and (step := next(drawn, None)) is not None:
+                    while len(waiting) <= ahead and (step := next(drawn, None)) is not None:
                         waiting.append(makers.submit(self._drawer.batch, step))
                     future = waiting.pop(0) if waiting and self._failure is None else None
                 return future.result() if future else None
