@@ -16,9 +16,10 @@ import pytest
 from typer.main import get_command
 
 from streamguard.cli import app
-from streamguard.models import fresh, save
+from streamguard.models import save
 from streamguard.training.conventions import collect, read_collections
 from streamguard.training.manifest import write_manifest
+from streamguard.training.start import start_network
 from tests.support.hosts import refused_port, web_server
 from tests.support.rtsp_server import RtspServer
 from tests.support.training_data import ROOT, data_root, environment, write_collections, write_packs, write_recipe
@@ -72,7 +73,7 @@ class Place:
     def detectors(self) -> list[str]:
         """Two detectors of one network."""
         for seed in (1, 2):
-            save(fresh("unet_lite0", seed), self.folder / str(seed))
+            save(start_network("unet_lite0", "imagenet", seed), self.folder / str(seed))
         return [str(self.folder / str(seed)) for seed in (1, 2)]
 
     def settings(self) -> str:
@@ -172,7 +173,7 @@ CASES: dict[str, Case] = {
         lambda p: ["pack", p.manifest(), "--data", str(p.folder / "data"), "--out", "runs/packs"],
         {0},
     ),
-    "streamguard train engines/unet_lite0/train.toml --packs runs/packs --work runs --out runs/detector "
+    "streamguard train engines/unet_lite0_many/train.toml --packs runs/packs --work runs --out runs/detector "
     "--seconds 3600": (
         lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
         {0},
@@ -184,12 +185,12 @@ CASES: dict[str, Case] = {
     "streamguard evaluate unet_lite0 --manifest manifest.tsv --data DATA --robustness 250k,1M,360p --gallery errors "
     "--html report.html": (
         lambda p: [
-            *(*p.evaluation("unet_lite0"), "--every", "10", "--robustness", "250k"),
+            *(*p.evaluation("unet_lite0"), "--every", "2", "--robustness", "250k"),
             *("--gallery", "errors", "--html", "report.html"),
         ],
         {0},
     ),
-    "streamguard compare engines/unet_lite0/train.toml --networks unet_lite0,unet_v1,efficientnet_b0,xception "
+    "streamguard compare engines/unet_lite0_many/train.toml --networks unet_lite0,unet_v1,efficientnet_b0,xception "
     "--trained-on all,dfdc --references unet_lite0,blur --seconds 3600": (
         lambda p: [
             *(*p.training("compare"), "--networks", "unet_lite0,meso4", "--references", "unet_lite0,blur"),
@@ -197,7 +198,7 @@ CASES: dict[str, Case] = {
         ],
         {0},
     ),
-    "streamguard search engines/unet_lite0/train.toml --out search --trials 40 --steps 300": (
+    "streamguard search engines/unet_lite0_many/train.toml --out search --trials 40 --steps 300": (
         lambda p: [*p.training("search"), "--out", "search", "--trials", "1", "--steps", "2", "--faces", "4"],
         {0},
     ),
@@ -212,7 +213,7 @@ CASES: dict[str, Case] = {
         lambda p: ["thin", str(write_packs(p.folder / "packs")), "--out", "small", "--megabytes", "60"],
         {0},
     ),
-    "streamguard train engines/unet_lite0/train.toml --packs small --work runs --out runs/detector --device cuda "
+    "streamguard train engines/unet_lite0_many/train.toml --packs small --work runs --out runs/detector --device cuda "
     "--seconds 540": (
         lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
         {0},

@@ -120,7 +120,7 @@ def ship(model: LoadedModel, name: str, description: str, held: Sequence[CropPac
         DataError: the packs hold no real or no fake face, or the network answers the same everywhere.
         OutputError: `out` cannot be written.
     """
-    crops = HeldOutCrops(held, model.spec.margin, most=200)
+    crops = HeldOutCrops(held, model.spec.margin, most=100)
     check_both(crops)
     labels = np.array([crop.fake for crop in crops.crops])
     maps = crops.maps(model)
