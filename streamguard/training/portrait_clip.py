@@ -17,7 +17,7 @@ from streamguard.media import Mp4Writer, picture_from_rgb
 from streamguard.training.portrait_renderer import portrait_renderer, rendered_again
 from streamguard.types import Float64Array, Picture, UInt8Array
 
-RENDERED_SIDE = 256
+RENDERED_SIDE = 192
 """Side of the face that is rendered, in pixels: fewer make a coarser fake."""
 
 

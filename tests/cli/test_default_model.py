@@ -15,7 +15,7 @@ def test_every_command_and_the_server_take_the_same_detector() -> None:
         name: option.default
         for name, command in commands.items()
         for option in command.params
-        if option.name == "model" and isinstance(option.default, str)
+        if option.name in {"model", "detector"} and isinstance(option.default, str)
     }
     assert {"watch", "scan", "demo", "evaluate"} <= set(defaults)
     assert set(defaults.values()) == {DEFAULT_MODEL}
