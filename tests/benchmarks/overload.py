@@ -78,7 +78,7 @@ async def overload(model: str, engine: str | None, seconds: float) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         clip = Path(folder) / "face.mp4"
         write_faces_clip(clip, *SIZE, RATE, 1)
-        async with await asyncio.to_thread(Guard.open, model, engine) as guard:
+        async with Guard.open(model, engine) as guard:
             found = await survey(guard, clip, 10.0, lambda share: None)
         asked = asked_rate(found)
         fit = max(1, most_streams(found.cost, found.means, asked))

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from streamguard.alerts import Alerts
-from streamguard.alerts.clock import wall_clock
+from streamguard.clock import wall_clock
 from tests.alerts.tools import LOOPBACK, event
 from tests.support.receiver import hang, receiver
 

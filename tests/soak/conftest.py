@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from streamguard.media import picture_from_rgb
-from streamguard.soak.material import write_clip
+from tests.soak.material import write_clip
 from tests.support.portraits import portrait_pictures
 
 RATE, PICTURES = 20.0, 80

@@ -16,16 +16,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from streamguard.cli import soak as shown
 from streamguard.errors import ConfigError
-from streamguard.media import SourceOptions, SourceSupervisor, Up, open_source
+from streamguard.media import Retry, SourceOptions, SourceSupervisor, Up, open_source
 from streamguard.pipeline.stream import FrameReport
-from streamguard.soak.faults import NAMES, chosen
-from streamguard.soak.ledger import OLD, FaultRecord, Ledger
-from streamguard.soak.mark import marked, number_of
-from streamguard.soak.measure import Growth, Held, held
-from streamguard.soak.proxy import Proxy
-from streamguard.soak.report import (
+from streamguard.types import Face, FaceVerdict, Frame, Picture, Reason, Verdict
+from streamguard.verdict import StreamState
+from tests.soak import __main__ as shown
+from tests.soak.conftest import PICTURES, RATE, SIZES
+from tests.soak.faults import NAMES, chosen
+from tests.soak.ledger import OLD, FaultRecord, Ledger
+from tests.soak.mark import marked, number_of
+from tests.soak.measure import Growth, Held, held
+from tests.soak.proxy import Proxy
+from tests.soak.report import (
     AlertsDocument,
     EngineDocument,
     FaultDocument,
@@ -36,10 +39,7 @@ from streamguard.soak.report import (
     fault_documents,
     process_document,
 )
-from streamguard.soak.sources import GeneratedSource, GivenSource
-from streamguard.types import Face, FaceVerdict, Frame, Picture, Reason, Verdict
-from streamguard.verdict import StreamState
-from tests.soak.conftest import PICTURES, RATE, SIZES
+from tests.soak.sources import GeneratedSource, GivenSource
 
 LIMIT = 30.0
 FAST = SourceOptions(open_timeout=5, read_timeout=2)
@@ -80,7 +80,7 @@ class Watch:
     """A source that is watched, and its newest frame."""
 
     def __init__(self, url: str) -> None:
-        self.supervisor = SourceSupervisor("s", url, FAST, wait_for_source=True)
+        self.supervisor = SourceSupervisor("s", url, FAST, retry=Retry("retryable"))
         self.frames: list[tuple[int, int | None, int]] = []
         self.ups = 0
         self._task: asyncio.Task[None] | None = None

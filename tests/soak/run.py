@@ -15,15 +15,15 @@ from pathlib import Path
 from streamguard.errors import SourceTimeout
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import Server, serving
-from streamguard.soak import report as reports
-from streamguard.soak.alerts import AlertBook
-from streamguard.soak.breaker import Breaker
-from streamguard.soak.faults import Fault, Scene, chosen
-from streamguard.soak.ledger import FaultRecord, Ledger
-from streamguard.soak.measure import Growth, Held, held
-from streamguard.soak.receiver import Receiver
-from streamguard.soak.sources import GeneratedSource, Source
-from streamguard.soak.stage import Plan, breakable_guard, config_of, made, material_of, sources_of
+from tests.soak import report as reports
+from tests.soak.alerts import AlertBook
+from tests.soak.breaker import Breaker
+from tests.soak.faults import Fault, Scene, chosen
+from tests.soak.ledger import FaultRecord, Ledger
+from tests.soak.measure import Growth, Held, held
+from tests.soak.receiver import Receiver
+from tests.soak.sources import GeneratedSource, Source
+from tests.soak.stage import Plan, breakable_guard, config_of, made, material_of, sources_of
 
 _TICK = 0.5
 _SERIES = 180
@@ -107,7 +107,7 @@ class _Soak:
     async def run(self) -> reports.SoakReport:
         for source in self._sources:
             stream = self._server.hub.find(source.name)
-            stream.listeners.append(self._ledger.follow(source.name, source.age))
+            stream.reports.listen(self._ledger.follow(source.name, source.age))
         sampling: asyncio.Task[None] | None = None
         interrupted = False
         try:
@@ -147,7 +147,7 @@ class _Soak:
                     await asyncio.sleep(_TICK)
         except TimeoutError:
             missing = [source.name for source in self._sources if not self._ledger.streams[source.name].judged]
-            states = "; ".join(self._server.hub.find(name).document().detail for name in missing)
+            states = "; ".join(self._server.hub.find(name).status().detail for name in missing)
             cause = f"no face of it has been judged within {_START:g} s"
             raise SourceTimeout(", ".join(missing), f"{cause} ({states})" if states else cause) from None
 

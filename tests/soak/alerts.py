@@ -7,9 +7,9 @@ import contextlib
 
 from streamguard.alerts.deliveries import Delivery, DeliveryStatus
 from streamguard.server.app import Server
-from streamguard.soak.receiver import Receiver
-from streamguard.soak.report import AlertsDocument
 from streamguard.types import Event, EventKind
+from tests.soak.receiver import Receiver
+from tests.soak.report import AlertsDocument
 
 _LOOK = 0.5
 _PAGE = 500
@@ -28,7 +28,7 @@ class AlertBook:
         self._alerts, self._receiver = server.hub.desk.alerts, receiver
         self._expected: set[str] = set()
         self._opened: set[str] = set()
-        server.events.listeners.append(self._take)
+        server.events.added.listen(self._take)
 
     def _take(self, event: Event) -> None:
         if event.kind is EventKind.FAKE_OPENED:

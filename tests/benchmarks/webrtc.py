@@ -1,4 +1,7 @@
-"""`streamguard bench webrtc`: from the camera to the annotated picture and back, and what viewers cost."""
+"""From the camera to the annotated picture and back, and what viewers cost: `make bench-webrtc`.
+
+python -m tests.benchmarks.webrtc --seconds 10 --engine openvino
+"""
 
 from __future__ import annotations
 
@@ -10,23 +13,35 @@ import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import Annotated
 
 import aiohttp
 import numpy as np
+import typer
 from aiortc import RTCPeerConnection
 from rich.table import Table
 
-from streamguard.cli.bench_peers import TimeCodeTrack, Viewer, connect, connection, still_picture
-from streamguard.cli.runner import console, notes
+from streamguard.cli.runner import console, notes, run
 from streamguard.errors import OutputError
-from streamguard.media.peer_connection import close_connection
+from streamguard.media.aiortc_hooks import close_connection
 from streamguard.types import Picture
+from tests.benchmarks.webrtc_peers import TimeCodeTrack, Viewer, connect, connection, still_picture
+from tests.support.command import run_command
 
 _WARM_UP = 3.0
 _VIEWERS = (1, 10)
 _GLASS = (1280, 720)
 _FANOUT = (640, 360)
 _RATE = 30.0
+
+
+def main(
+    model: Annotated[str | None, typer.Option(help="Detector, as named by `streamguard doctor`.")] = None,
+    engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds of each measurement.")] = 6.0,
+) -> None:
+    """Measure glass to glass beside a plain echo, and ten viewers beside one."""
+    run(lambda: bench_webrtc(model, engine, seconds))
 
 
 async def bench_webrtc(model: str | None, engine: str | None, seconds: float, codec: str = "h264") -> int:
@@ -40,7 +55,7 @@ async def bench_webrtc(model: str | None, engine: str | None, seconds: float, co
     serve = ["-m", "streamguard", "serve", "--port", "0"]
     serve += ["--model", model] if model else []
     serve += ["--engine", engine] if engine else []
-    echo = ["-m", "streamguard.cli.bench_peers"]
+    echo = ["-m", "tests.benchmarks.webrtc_peers"]
     table = Table(title=f"Glass to glass, {_GLASS[0]}x{_GLASS[1]} at {_RATE:g}/s, {codec}, ms", title_justify="left")
     for column in ("path", "p50", "p95", "most", "frames/s"):
         table.add_column(column, justify="left" if column == "path" else "right")
@@ -52,7 +67,7 @@ async def bench_webrtc(model: str | None, engine: str | None, seconds: float, co
         notes.print(f"measuring {name}")
         late = await _glass_to_glass(command, sent, played, codec, seconds)
         if len(late) == 0:
-            raise OutputError("bench webrtc", f"nothing came back from {name}", "see that UDP on this host works")
+            raise OutputError("bench-webrtc", f"nothing came back from {name}", "see that UDP on this host works")
         p50, p95 = np.percentile(late, (50, 95)) * 1e3
         table.add_row(name, f"{p50:.0f}", f"{p95:.0f}", f"{late.max() * 1e3:.0f}", f"{len(late) / seconds:.1f}")
     console.print(table)
@@ -135,7 +150,7 @@ async def _started(command: Sequence[str]) -> AsyncIterator[tuple[aiohttp.Client
             line = (await process.stderr.readline()).decode()
             said += line
             if not line:
-                raise OutputError("bench webrtc", f"the server did not start ({said.strip()})", "run it by hand")
+                raise OutputError("bench-webrtc", f"the server did not start ({said.strip()})", "run it by hand")
             match = re.search(r"open (http\S+)", line)
             url = match[1] if match else None
         draining = asyncio.create_task(process.stderr.read(), name="server's log")
@@ -167,3 +182,7 @@ def _picture(width: int, height: int) -> Picture:
 
     portrait = np.asarray(data.astronaut(), np.uint8)[:288]
     return still_picture(portrait, width, height)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -7,8 +7,8 @@ from statistics import median
 
 from pydantic import BaseModel, ConfigDict
 
-from streamguard.soak.ledger import FaultRecord, StreamRecord
-from streamguard.soak.measure import Held
+from tests.soak.ledger import FaultRecord, StreamRecord
+from tests.soak.measure import Held
 
 BACK_WITHIN = 15.0
 MOST_GROWTH = 0.05

@@ -11,14 +11,14 @@ from pathlib import Path
 
 from streamguard.config import Config
 from streamguard.errors import OutputError
-from streamguard.inference import EngineCache, LastingEngine, Recovery, candidates, select
+from streamguard.inference import EngineCache, FailoverEngine, Recovery, candidates, select
 from streamguard.models import load
 from streamguard.pipeline.guard import Guard
-from streamguard.soak.breaker import Breaker
-from streamguard.soak.material import Material, as_json
-from streamguard.soak.receiver import Receiver
-from streamguard.soak.sources import GeneratedSource, GivenSource, Source
 from streamguard.types import EventKind
+from tests.soak.breaker import Breaker
+from tests.soak.material import Material, as_json
+from tests.soak.receiver import Receiver
+from tests.soak.sources import GeneratedSource, GivenSource, Source
 
 _STALL = 5.0
 _SMALLER = 0.75
@@ -44,7 +44,7 @@ class Plan:
         rate: pictures per second of generated streams.
         size: width and height of their pictures, in pixels.
         judged: frames per second and stream that are judged at the most.
-        model, engine, threads, cache: as for `Guard.open`.
+        model, engine, threads, cache: as for `Guard.load`.
         loop: seconds after which generated pictures begin anew; the second half is fake.
     """
 
@@ -80,7 +80,7 @@ async def made(material: Material, folder: Path) -> None:
         OutputError: they could not be written.
     """
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "streamguard.soak.material", as_json(material), str(folder),
+        sys.executable, "-m", "tests.soak.material", as_json(material), str(folder),
         stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
     try:
@@ -110,7 +110,7 @@ def sources_of(plan: Plan, folder: Path) -> list[Source]:
 
 
 def breakable_guard(plan: Plan, breaker: Breaker) -> Guard:
-    """As `Guard.open`, with engines that can be broken."""
+    """As `Guard.load`, with engines that can be broken."""
     model = load(plan.model)
     cache = EngineCache(plan.cache) if plan.cache else None
     selected = select(model, plan.engine, cache=cache)
@@ -120,7 +120,7 @@ def breakable_guard(plan: Plan, breaker: Breaker) -> Guard:
         stable=min(usual.stable, half), answer=min(usual.answer, max(_ANSWER, half)), retry_best=_RETRY_BEST
     )
     first = breaker.wrap(selected.engine)
-    return Guard(model, LastingEngine(first, selected.manifest.label, ladder, recovery=recovery), threads=plan.threads)
+    return Guard(model, FailoverEngine(first, selected.manifest.label, ladder, recovery=recovery), threads=plan.threads)
 
 
 def config_of(plan: Plan, sources: Sequence[Source], receiver: Receiver, folder: Path) -> Config:

@@ -1,4 +1,4 @@
-"""What every contestant of `streamguard bench streams` is told, and what it answers; needs Python alone.
+"""What every contestant of `make bench-streams` is told, and what it answers; needs Python alone.
 
 A contestant is a program that reads one JSON object (`Task`) from stdin and, when the time is over, prints one as the
 last line of its stdout (see `measured`). One that has an environment of its own puts this module's folder on its path.

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from streamguard.files import write_bytes, write_text
 from streamguard.media import Mp4Writer
-from streamguard.media.transport import transport_units
-from streamguard.soak.mark import BITS, marked
 from streamguard.types import Picture
+from tests.soak.mark import BITS, marked
+from tests.support.transport import transport_units
 
 _VIDEO = 0x100
 """The packet identifier that libav gives the first track of a transport stream."""

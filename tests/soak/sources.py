@@ -13,7 +13,7 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from streamguard.errors import SourceEnded
-from streamguard.soak.proxy import Proxy
+from tests.soak.proxy import Proxy
 
 _PROGRAM = Path(__file__).with_name("feeder.py")
 _PATIENCE = 30.0

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from streamguard.pipeline.stream import FrameReport
-from streamguard.soak.mark import number_of
 from streamguard.types import Verdict
+from tests.soak.mark import number_of
 
 OLD = 4.0
 """Seconds from which on a picture is stale: the two that may pile up, and a generous way through the machine."""

@@ -1,4 +1,4 @@
-"""`streamguard bench webrtc`: both tables are filled from what really came back."""
+"""`make bench-webrtc`: both tables are filled from what really came back."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from streamguard.cli import bench_webrtc
-from streamguard.cli.bench_peers import BITS, TimeCodeTrack, read_code, still_picture
 from streamguard.media import picture_of
+from tests.benchmarks import webrtc as bench_webrtc
+from tests.benchmarks.webrtc_peers import BITS, TimeCodeTrack, read_code, still_picture
 from tests.support.portraits import portrait
+from tests.support.training_data import run_python
 
 pytestmark = pytest.mark.slow
 
@@ -43,3 +44,9 @@ async def test_both_tables(detector: Path, capsys: pytest.CaptureFixture[str], m
 
 def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│ ").split("│")]
+
+
+def test_the_command() -> None:
+    done = run_python("-m", "tests.benchmarks.webrtc", "--seconds", 2, "--engine", "openvino", timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Glass to glass" in done.stdout

@@ -1,4 +1,4 @@
-"""What `streamguard bench streams` prints and writes."""
+"""What `make bench-streams` prints and writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.table import Table
 
-from streamguard.cli.bench_streams.trial import Limits, Outcome
+from tests.benchmarks.streams.trial import Limits, Outcome
 
 SCHEMA = "streamguard.bench-streams/1"
 

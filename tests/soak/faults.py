@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from streamguard.errors import ConfigError
-from streamguard.server.evidence import EvidenceKeeper
-from streamguard.soak.breaker import Breaker
-from streamguard.soak.receiver import Receiver
-from streamguard.soak.sources import GeneratedSource, Source
+from streamguard.streams.evidence import EvidenceKeeper
+from tests.soak.breaker import Breaker
+from tests.soak.receiver import Receiver
+from tests.soak.sources import GeneratedSource, Source
 
 Action: TypeAlias = Callable[["Scene", Source, float], Awaitable[None]]
 

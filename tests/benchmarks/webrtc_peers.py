@@ -1,4 +1,4 @@
-"""The peers of `streamguard bench webrtc`: a camera with a running time code, a viewer that reads it, an echo."""
+"""The peers of `make bench-webrtc`: a camera with a running time code, a viewer that reads it, an echo."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from streamguard.cli.bench_streams.tables import Floor, document, spent, summary, trials
-from streamguard.cli.bench_streams.trial import Limits, Outcome, Search, outcome
+from tests.benchmarks.streams.tables import Floor, document, spent, summary, trials
+from tests.benchmarks.streams.trial import Limits, Outcome, Search, outcome
 
 LIMITS = Limits(rate=5.0, latency=0.5)
 

@@ -1,4 +1,4 @@
-"""`streamguard bench streams`: contestants in processes of their own judge live streams from a real socket."""
+"""`make bench-streams`: contestants in processes of their own judge live streams from a real socket."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from streamguard.cli import app
-from streamguard.cli.bench_streams.command import bench_streams
-from streamguard.cli.bench_streams.contest import Contestant, Ground, contestant
-from streamguard.cli.bench_streams.pictures import best_box, cut_bgr
-from streamguard.cli.bench_streams.trial import Limits
-from streamguard.cli.bench_streams.worker import Task
 from streamguard.errors import OutputError
 from streamguard.faces import CenterFaceDetector, cut
 from streamguard.media import picture_from_rgb
 from streamguard.training import portrait_clip
 from streamguard.types import Face, Picture
+from tests.benchmarks.streams.__main__ import bench_streams
+from tests.benchmarks.streams.contest import Contestant, Ground, contestant
+from tests.benchmarks.streams.pictures import best_box, cut_bgr
+from tests.benchmarks.streams.trial import Limits
+from tests.benchmarks.streams.worker import Task
 from tests.support.portraits import portrait
+from tests.support.training_data import run_python
 
 # Slow machines, and tests beside each other, must not decide: what is kept is how the figures come about.
 LENIENT = Limits(rate=1.0, latency=60.0)
@@ -127,10 +126,10 @@ async def test_a_contestant_without_an_answer_is_named(real: Path, program: str,
 
 
 def test_a_program_that_is_not_there_is_told_before_anything_is_timed() -> None:
-    result = CliRunner().invoke(app, ["bench", "streams", "--beside", "nobody=/no/such/program"])
-    assert isinstance(result.exception, OutputError)
-    assert "no such program" in str(result.exception)
-    assert "floor" not in result.output
+    done = run_python("-m", "tests.benchmarks.streams", "--beside", "nobody=/no/such/program")
+    assert done.returncode == 9
+    assert "no such program" in done.stderr
+    assert "floor" not in done.stderr
 
 
 def test_names_of_contestants() -> None:
@@ -145,7 +144,7 @@ def test_a_bgr_picture_gives_the_same_crop() -> None:
     """So that all contestants show the network the same pixels."""
     rgb = portrait()
     bgr = np.ascontiguousarray(rgb[..., ::-1])
-    box = best_box(CenterFaceDetector(threads=1), bgr)
+    box = best_box(CenterFaceDetector(), bgr)
     assert box is not None
     ours = cut(picture_from_rgb(rgb), Face(1, box, 1.0, np.zeros((5, 2), np.float32)), 1.4, 256).pixels
     theirs = cut_bgr(bgr, box, 1.4, 256)

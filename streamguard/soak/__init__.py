@@ -1,1 +1,0 @@
-"""The server under faults for a long time: real streams, faults on purpose, and the sum of what was lost."""
