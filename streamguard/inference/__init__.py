@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from streamguard.inference.batcher import Batcher, BatcherStats
 from streamguard.inference.cache import EngineCache, Manifest
+from streamguard.inference.compilation import Prepared, prepare
 from streamguard.inference.engine import (
     MAX_BATCH,
-    Calibration,
+    CalibrationSet,
     Engine,
     EngineFactory,
     EngineOptions,
     Precision,
     Probe,
 )
-from streamguard.inference.lasting import LastingEngine
+from streamguard.inference.failover import FailoverEngine
 from streamguard.inference.parity import INT8_BAR, Parity, ParityBar, check_parity, compare, parity_crops
-from streamguard.inference.prepare import Prepared, prepare
 from streamguard.inference.recovery import Candidate, EngineHealth, EngineState, Recovery
 from streamguard.inference.registry import (
-    Outcome,
     Selected,
     Trial,
+    TrialOutcome,
     candidates,
     factories,
     find_factory,
@@ -32,7 +32,7 @@ __all__ = [
     "MAX_BATCH",
     "Batcher",
     "BatcherStats",
-    "Calibration",
+    "CalibrationSet",
     "Candidate",
     "Engine",
     "EngineCache",
@@ -40,9 +40,8 @@ __all__ = [
     "EngineHealth",
     "EngineOptions",
     "EngineState",
-    "LastingEngine",
+    "FailoverEngine",
     "Manifest",
-    "Outcome",
     "Parity",
     "ParityBar",
     "Precision",
@@ -51,6 +50,7 @@ __all__ = [
     "Recovery",
     "Selected",
     "Trial",
+    "TrialOutcome",
     "candidates",
     "check_parity",
     "compare",

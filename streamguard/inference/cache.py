@@ -27,7 +27,7 @@ MANIFEST = "manifest.json"
 
 
 class Manifest(BaseModel):
-    """What a compiled engine was made of and how it was verified.
+    """Record of what a compiled engine was made of and how it was verified.
 
     Attributes:
         schema_version: of this file.
@@ -90,7 +90,7 @@ class EngineCache:
         return None
 
     def folder(self, model: str, engine: str, precision: str) -> Path:
-        """Where that compiled engine lies, if it does."""
+        """Folder of that compiled engine, whether or not it is there."""
         return self.root / f"{model}-{engine}-{precision}"
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""What an engine is: uint8 crops in, uint8 fake probability out, on one device."""
+"""Interface of engines: uint8 crops in, uint8 fake probability out, on one device."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Engine(Protocol):
 
     @property
     def precision(self) -> str:
-        """What the network is computed in: `float32`, `bfloat16`, `float16` or `int8`."""
+        """Number format that the network is computed in: `float32`, `bfloat16`, `float16` or `int8`."""
         ...
 
     @property
@@ -73,7 +73,7 @@ class Engine(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class CalibrationSet:
     """Real crops for an engine that computes in eight bits.
 
     Attributes:
@@ -95,7 +95,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True)
 class EngineOptions:
-    """How an engine is to be built.
+    """Options for building an engine.
 
     Attributes:
         max_batch: the largest batch, at least 1.
@@ -108,7 +108,7 @@ class EngineOptions:
     max_batch: int = MAX_BATCH
     threads: int | None = None
     precision: Precision | None = None
-    calibration: Calibration | None = field(default=None, repr=False, compare=False)
+    calibration: CalibrationSet | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.max_batch < 1 or (self.threads is not None and self.threads < 1):
@@ -133,7 +133,7 @@ class Probe:
 
 
 class EngineFactory(Protocol):
-    """What an entry point of the group `streamguard.engines` names: a class (called without arguments) of these."""
+    """Factory named by an entry point of the group `streamguard.engines`: a class, called without arguments."""
 
     @property
     def name(self) -> str:
@@ -147,15 +147,15 @@ class EngineFactory(Protocol):
 
     @property
     def compiled(self) -> bool:
-        """Whether `compile` writes files worth keeping."""
+        """Return whether `compile` writes files worth keeping."""
         ...
 
     def probe(self) -> Probe:
-        """Whether it can be used here; cheap, and raises nothing."""
+        """Return whether it can be used here; cheap, and raises nothing."""
         ...
 
     def traits(self, options: EngineOptions) -> dict[str, str]:
-        """What files and answers depend on besides the model: `precision`, `device`, library versions.
+        """Everything files and answers depend on besides the model: `precision`, `device`, library versions.
 
         Raises:
             EngineUnavailable: the options ask for what this engine does not do here.
@@ -226,7 +226,7 @@ def foreign_errors(name: str, doing: str) -> Iterator[None]:
 
 
 def judged(engine: Engine, crops: UInt8Array) -> UInt8Array:
-    """What the engine answers, checked; see `Engine.infer`.
+    """Return the engine's answer, checked; see `Engine.infer`.
 
     Raises:
         EngineFailed: it raised anything at all, or its answer is not of the crops' shape.

@@ -22,7 +22,7 @@ class EngineThread:
         self._thread: threading.Thread | None = None
 
     def call(self, work: Callable[[], T]) -> Future[T]:
-        """What `work` returns or raises, in time."""
+        """Return or raise what `work` does, if it does so in time."""
         answer: Future[T] = Future()
 
         def run() -> None:
@@ -39,7 +39,7 @@ class EngineThread:
         return answer
 
     def leave(self) -> None:
-        """It ends by itself when the call under way returns."""
+        """Let the thread end by itself once the call under way returns."""
         self._calls.put(None)
 
     def close(self) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 
@@ -26,11 +28,34 @@ def cpu_name(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
     return f"{name} ({', '.join(matrix)})" if matrix else name
 
 
-def cuda_name() -> str | None:
-    """The first CUDA device's name and compute capability; None without one."""
+@cache
+def cuda_available() -> bool:
+    """Return whether PyTorch can compute on a CUDA device; it is imported only where there may be one."""
+    if metadata.version("torch").endswith("+cpu"):
+        return False
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
     import torch
 
-    if not torch.cuda.is_available():
+    return torch.cuda.is_available()
+
+
+def cuda_name() -> str | None:
+    """The first CUDA device's name and compute capability; None without one."""
+    if not cuda_available():
         return None
+    import torch
+
     major, minor = torch.cuda.get_device_capability(0)
     return f"{torch.cuda.get_device_name(0)} (sm_{major}{minor})"
+
+
+def cuda_version() -> str:
+    """Version of CUDA that PyTorch was built for; `None` of a CPU build."""
+    if not cuda_available():
+        return str(None)
+    import torch
+
+    return str(torch.version.cuda)

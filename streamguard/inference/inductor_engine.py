@@ -12,30 +12,26 @@ import copy
 import os
 import shutil
 from collections.abc import Callable
+from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from streamguard.errors import EngineFailed, EngineUnavailable
 from streamguard.inference import hardware
-from streamguard.inference.cuda import CudaRunner
 from streamguard.inference.engine import EngineOptions, Precision, Probe, check_crops, foreign_errors, to_bytes
-from streamguard.inference.export import channels_last, export_guard, quiet
-from streamguard.models import Guard, LoadedModel
+from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
 
-_TYPES: dict[Precision, torch.dtype] = {
-    "float32": torch.float32,
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}
+if TYPE_CHECKING:
+    import torch
 
 
 def _precision(options: EngineOptions) -> Precision:
-    native: Precision = "float16" if torch.cuda.is_available() else "float32"
+    native: Precision = "float16" if hardware.cuda_available() else "float32"
     if options.precision not in {None, native, "float32"}:
         raise EngineUnavailable("inductor", f"it is built in {native} here, not {options.precision}", f"use {native}")
     return options.precision or native
@@ -56,7 +52,7 @@ class InductorEngine:
     def describe(self) -> str:
         """One line for people."""
         where = f"{self.precision} on {self.device}, up to {self.max_batch} crops"
-        return f"torch {torch.__version__} AOTInductor, {where}"
+        return f"torch {metadata.version('torch')} AOTInductor, {where}"
 
     def infer(self, crops: UInt8Array) -> UInt8Array:
         """Judge crops; see `Engine.infer`."""
@@ -82,19 +78,19 @@ class InductorFactory:
         """Available with a C++ compiler and, on CUDA, triton; taken unasked on CUDA only."""
         if shutil.which(os.environ.get("CXX", "g++")) is None:
             return Probe(self.name, False, "no C++ compiler (install g++ or set CXX)")
-        if not torch.cuda.is_available():
+        if not hardware.cuda_available():
             return Probe(self.name, True, "no CUDA device; on a CPU slower than eager", automatic=False)
         if find_spec("triton") is None:
             return Probe(self.name, False, "triton is not installed")
-        return Probe(self.name, True, f"PyTorch {torch.__version__} on {hardware.cuda_name()}")
+        return Probe(self.name, True, f"PyTorch {metadata.version('torch')} on {hardware.cuda_name()}")
 
     def traits(self, options: EngineOptions) -> dict[str, str]:
-        """What the compiled package and its answers depend on besides the model."""
+        """Everything the compiled package and its answers depend on besides the model."""
         return {
             "precision": _precision(options),
             "device": hardware.cuda_name() or hardware.cpu_name(),
-            "torch": torch.__version__,
-            "cuda": str(torch.version.cuda),
+            "torch": metadata.version("torch"),
+            "cuda": hardware.cuda_version(),
             "max_batch": str(options.max_batch),
         }
 
@@ -104,10 +100,15 @@ class InductorFactory:
         Raises:
             EngineFailed: the network cannot be compiled.
         """
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        guard = Guard(model.spec, copy.deepcopy(model.network)).eval()
+        import torch
+
+        from streamguard.inference.export import channels_last, export_guard, quiet
+        from streamguard.models.engine_graph import EngineGraph
+
+        device = "cuda" if hardware.cuda_available() else "cpu"
+        guard = EngineGraph(model.spec, copy.deepcopy(model.network)).eval()
         with foreign_errors(self.name, "compiling the network"), quiet():
-            guard = channels_last(guard.to(device, _TYPES[_precision(options)]))
+            guard = channels_last(guard.to(device, getattr(torch, _precision(options))))
             program = export_guard(guard, model.spec.size, max(options.max_batch, 2))
             torch._inductor.aoti_compile_and_package(
                 program,
@@ -121,9 +122,14 @@ class InductorFactory:
         Raises:
             EngineFailed: it cannot be loaded.
         """
+        import torch
+
+        from streamguard.inference.cuda import CudaRunner
+        from streamguard.inference.export import quiet
+
         size, count = model.spec.size, options.max_batch
         path = str(folder / "model.pt2")
-        cuda = torch.cuda.is_available()
+        cuda = hardware.cuda_available()
         with foreign_errors(self.name, "loading the compiled package"), quiet():
             # `run_single_threaded` leaves out the event queries that recording a CUDA graph forbids.
             package = torch._inductor.aoti_load_package(path, run_single_threaded=cuda)
@@ -133,6 +139,8 @@ class InductorFactory:
 
 
 def _on_cpu(package: Callable[[torch.Tensor], torch.Tensor]) -> Callable[[UInt8Array], NDArray[np.float32]]:
+    import torch
+
     def run(crops: UInt8Array) -> NDArray[np.float32]:
         with torch.inference_mode():
             answer: NDArray[np.float32] = package(torch.from_numpy(crops)).numpy()

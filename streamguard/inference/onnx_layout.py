@@ -1,4 +1,4 @@
-"""How somebody else's network wants its pictures, and what its answers mean."""
+"""Input layout and output meaning of somebody else's network."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """How crops are handed over.
+    """Layout in which crops are handed over.
 
     Attributes:
         channels_first: `nchw`; else `nhwc`.
@@ -40,11 +40,11 @@ class Layout:
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
 
     def picture_axes(self) -> tuple[int, int]:
-        """Which axes of the input are height and width."""
+        """Axes of the input that are height and width."""
         return (2, 3) if self.channels_first else (1, 2)
 
     def channel_axis(self) -> int:
-        """Which axis of the input holds the colours."""
+        """Axis of the input that holds the colours."""
         return 1 if self.channels_first else 3
 
     def arranged(self, crops: UInt8Array, size: tuple[int, int]) -> FloatArray:
@@ -89,7 +89,7 @@ def parse_layout(text: str, mean: str = "", std: str = "") -> Layout:
 
 
 def parse_meaning(text: str) -> Meaning:
-    """What the network answers: `logit`, `probability`, `mask` (of probabilities) or `mask-logit`.
+    """Return the meaning of the network's answer: `logit`, `probability`, `mask` (of probabilities) or `mask-logit`.
 
     Raises:
         ConfigError: it is none of these.
@@ -100,7 +100,7 @@ def parse_meaning(text: str) -> Meaning:
 
 
 def is_map(meaning: Meaning) -> bool:
-    """Whether there is an answer for each pixel."""
+    """Return whether there is an answer for each pixel."""
     return meaning in ("mask", "mask-logit")
 
 

@@ -7,7 +7,10 @@ the reference itself would decide otherwise if the threshold moved by `undecided
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+import hashlib
+import io
+import zipfile
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -16,19 +19,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streamguard.errors import ParityError
+from streamguard.files import write_bytes
 from streamguard.inference.engine import Engine
+from streamguard.models import ModelSpec
 from streamguard.types import UInt8Array
 from streamguard.verdict import raw_score
 
 _FACE = (145, 35, 170)
 """Left, top and side of the square round the face of scikit-image's portrait, with the margin of a crop."""
+REFERENCE = "reference.npz"
+"""File beside the weights: the reference's answers on the parity crops, recorded when the detector was made."""
 _FLAT = 4
 """A reference whose probabilities span fewer of the 255 steps than this shows no difference between engines."""
 
 
 @dataclass(frozen=True, slots=True)
 class ParityBar:
-    """How far an engine may be from the reference.
+    """Limits of an engine's distance from the reference.
 
     Attributes:
         auc_drop: largest loss of frame AUC on labelled crops, 0..1; not held against an engine where nobody knows
@@ -49,7 +56,7 @@ class ParityBar:
 
 
 INT8_BAR = ParityBar(p999_error=0.2, iou=0.97, agreement=0.99)
-"""What eight bits are held to, on some hundred real crops. Their rounding moves a mask's edge further than bfloat16's:
+"""Limits for eight bits, on some hundred real crops. Their rounding moves a mask's edge further than bfloat16's:
 `unet_v1` with its most sensitive layers in floats is 0.17 off there at a mask IoU of 0.984, with the same verdicts and
 0.002 to 0.004 of frame AUC less; all of it in eight bits is 0.5 off at an IoU of 0.9, and is refused.
 """
@@ -57,7 +64,7 @@ INT8_BAR = ParityBar(p999_error=0.2, iou=0.97, agreement=0.99)
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How an engine compares with the reference.
+    """Comparison of an engine with the reference.
 
     Attributes:
         max_error, p999_error, mean_error: a pixel's absolute probability error, 0..1.
@@ -67,6 +74,7 @@ class Parity:
         threshold: where masks were cut: the model's threshold, or the middle of the reference's range where the
             model marks (nearly) nothing or everything, or the undecided band round its threshold has but one side.
         auc_drop: loss of frame AUC against the reference; None without labels.
+        recorded: the reference's answers were those recorded beside the weights, not computed here.
     """
 
     max_error: float
@@ -77,9 +85,10 @@ class Parity:
     crops: int
     threshold: float
     auc_drop: float | None = None
+    recorded: bool = False
 
     def shortfalls(self, bar: ParityBar) -> tuple[str, ...]:
-        """What misses the bar, in words; empty when it is met."""
+        """List what misses the bar, in words; empty when it is met."""
         missed = []
         if not self.p999_error <= bar.p999_error:
             missed.append(f"p99.9 error {self.p999_error:.3f} above {bar.p999_error:g}")
@@ -91,14 +100,10 @@ class Parity:
             missed.append(f"frame AUC {self.auc_drop:.4f} lower")
         return tuple(missed)
 
-    def as_dict(self) -> dict[str, float | None]:
-        """The figures by name."""
-        return asdict(self)
-
 
 def check_parity(
     engine: Engine,
-    reference: Engine,
+    truth: UInt8Array,
     crops: UInt8Array,
     *,
     threshold: float,
@@ -106,11 +111,11 @@ def check_parity(
     bar: ParityBar | None = None,
     fake: NDArray[np.bool_] | None = None,
 ) -> Parity:
-    """Run both engines over the crops and hold the first to the bar.
+    """Run the engine over the crops and hold it to the bar.
 
     Args:
         engine: the one to verify.
-        reference: float32 eager.
+        truth: uint8 [N, size, size], the answers of the float32 reference.
         crops: uint8 [N, size, size, 3] RGB.
         threshold, smallest_component: the model's frame rule.
         bar: how far off is still good.
@@ -119,10 +124,10 @@ def check_parity(
     Raises:
         ParityError: the engine is below the bar, or the reference answers the same everywhere, so that there is
             nothing to compare.
-        EngineFailed: one of the engines failed.
+        EngineFailed: the engine failed.
     """
     bar = bar or ParityBar()
-    answer, truth = _judge(engine, crops), _judge(reference, crops)
+    answer = answers(engine, crops)
     parity = compare(answer, truth, threshold, smallest_component, bar.undecided)
     if fake is not None and fake.any() and not fake.all():
         parity = replace(parity, auc_drop=_auc(truth[-len(fake) :], fake) - _auc(answer[-len(fake) :], fake))
@@ -208,15 +213,50 @@ def parity_crops(size: int = 256) -> UInt8Array:
     return crops
 
 
-def _judge(engine: Engine, crops: UInt8Array) -> UInt8Array:
+def answers(engine: Engine, crops: UInt8Array) -> UInt8Array:
+    """Judge any number of crops: uint8 [N, size, size, 3] RGB -> uint8 [N, size, size]; errors as of `Engine.infer`."""
     # One crop alone, then full batches: both ends of what a free batch dimension was compiled for.
     starts = [0, *range(1, len(crops), engine.max_batch)]
     return np.concatenate([engine.infer(crops[a:b]) for a, b in zip(starts, [*starts[1:], len(crops)], strict=True)])
 
 
-def _auc(answers: UInt8Array, fake: NDArray[np.bool_]) -> float:
+def record_answers(spec: ModelSpec, reference: Engine) -> None:
+    """Write the reference's answers on the parity crops beside the weights: a start need not compute them again.
+
+    Raises:
+        OutputError: the folder cannot be written.
+    """
+    assert spec.folder is not None
+    crops, data = parity_crops(spec.size), io.BytesIO()
+    np.savez_compressed(data, of=_made_of(spec, crops), answers=answers(reference, crops))
+    write_bytes(spec.folder / REFERENCE, data.getvalue())
+
+
+def recorded_answers(spec: ModelSpec, crops: UInt8Array) -> UInt8Array | None:
+    """Read the reference's answers; None where none were recorded for just these weights and crops.
+
+    Another version of OpenCV or its codec makes other crops: the reference is then asked again.
+    """
+    if spec.folder is None:
+        return None
+    try:
+        with np.load(io.BytesIO((spec.folder / REFERENCE).read_bytes()), allow_pickle=False) as kept:
+            if str(kept["of"]) != _made_of(spec, crops):
+                return None
+            found: UInt8Array = kept["answers"]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None
+    return found if found.dtype == np.uint8 and found.shape == crops.shape[:3] else None
+
+
+def _made_of(spec: ModelSpec, crops: UInt8Array) -> str:
+    made_of = f"{spec.weights_sha256} {spec.digest} {hashlib.sha256(np.ascontiguousarray(crops).data).hexdigest()}"
+    return hashlib.sha256(made_of.encode()).hexdigest()
+
+
+def _auc(judged: UInt8Array, fake: NDArray[np.bool_]) -> float:
     """The chance that a fake scores above a real one, ties counting half (Hanley and McNeil, 1982)."""
-    scores = np.array([raw_score(probability) for probability in answers])
+    scores = np.array([raw_score(probability) for probability in judged])
     real, forged = scores[~fake, None], scores[fake]
     return float(np.mean((forged > real) + 0.5 * (forged == real)))
 

@@ -9,7 +9,7 @@ from importlib import metadata, util
 from typing import Any
 
 from streamguard.errors import EngineUnavailable
-from streamguard.inference.engine import Calibration
+from streamguard.inference.engine import CalibrationSet
 from streamguard.openvino_runtime import nncf
 
 LIBRARY = "nncf"
@@ -28,7 +28,7 @@ def version() -> str:
     return metadata.version(LIBRARY)
 
 
-def quantised(graph: Any, calibration: Calibration | None) -> Any:
+def quantised(graph: Any, calibration: CalibrationSet | None) -> Any:
     """The OpenVINO graph with its convolutions in eight bits.
 
     Args:

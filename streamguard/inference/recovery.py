@@ -1,4 +1,4 @@
-"""What is known of an engine that may fail: what may take its place, how hard that is tried, how it does."""
+"""Candidates, limits and health of an engine that may fail."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """How hard is tried; all in seconds but `reloads` and `hanging`.
+    """Limits of recovery; all in seconds but `reloads` and `hanging`.
 
     Attributes:
         reloads: times that an engine is loaded again before the next one is taken, each time it fails anew.
@@ -54,7 +54,7 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class EngineHealth:
-    """How the engine does.
+    """State of the engine.
 
     Attributes:
         state: `recovering` while it is being loaded again; `failed` while none works, until the next round of tries.

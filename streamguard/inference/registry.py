@@ -1,4 +1,4 @@
-"""Which engines there are, and which one is taken: probed best first, each refusal with its reason."""
+"""Registry and selection of engines: probed best first, each refusal with its reason."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from functools import cache as remember
 
 from streamguard.errors import EngineError, EngineUnavailable, UnknownEngine
 from streamguard.inference.cache import EngineCache, Manifest, read_manifest
+from streamguard.inference.compilation import Prepared, prepare
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions
 from streamguard.inference.parity import ParityBar
-from streamguard.inference.prepare import Prepared, prepare
 from streamguard.inference.recovery import Candidate
 from streamguard.models import LoadedModel
 from streamguard.plugins import collect
@@ -28,8 +28,8 @@ BUILT_IN = {
 _NEEDED = ("name", "rank", "compiled", "probe", "traits", "compile", "load")
 
 
-class Outcome(StrEnum):
-    """What became of an engine in a selection."""
+class TrialOutcome(StrEnum):
+    """Outcome of trying an engine in a selection."""
 
     CHOSEN = "chosen"
     UNAVAILABLE = "unavailable"
@@ -42,7 +42,7 @@ class Trial:
     """One engine's part in a selection: its name, what became of it, and why."""
 
     name: str
-    outcome: Outcome
+    outcome: TrialOutcome
     reason: str
 
 
@@ -139,23 +139,23 @@ def select(
             raise EngineUnavailable(engine, probe.reason, "see `streamguard doctor` for the engines that work here")
         prepared = _kept_in_int8(factory, model, options, cache, bar)
         prepared = prepared or prepare(factory, model, options, cache=cache, bar=bar, crops=crops)
-        return Selected(prepared.engine, prepared.manifest, (Trial(engine, Outcome.CHOSEN, "asked for by name"),))
+        return Selected(prepared.engine, prepared.manifest, (Trial(engine, TrialOutcome.CHOSEN, "asked for by name"),))
     trials: list[Trial] = []
     chosen = None
     for name, factory in known.items():
         probe = factory.probe()
         if chosen is not None or (probe.available and not probe.automatic):
-            trials.append(Trial(name, Outcome.NOT_TRIED, probe.reason))
+            trials.append(Trial(name, TrialOutcome.NOT_TRIED, probe.reason))
         elif not probe.available:
-            trials.append(Trial(name, Outcome.UNAVAILABLE, probe.reason))
+            trials.append(Trial(name, TrialOutcome.UNAVAILABLE, probe.reason))
         else:
             try:
                 chosen = _kept_in_int8(factory, model, options, cache, bar)
                 reason = f"{probe.reason}; compiled in int8 and verified" if chosen is not None else probe.reason
                 chosen = chosen or prepare(factory, model, options, cache=cache, bar=bar, crops=crops)
-                trials.append(Trial(name, Outcome.CHOSEN, reason))
+                trials.append(Trial(name, TrialOutcome.CHOSEN, reason))
             except EngineError as error:
-                trials.append(Trial(name, Outcome.FAILED, f"{error.thing}: {error.cause}"))
+                trials.append(Trial(name, TrialOutcome.FAILED, f"{error.thing}: {error.cause}"))
     if chosen is None:
         causes = "; ".join(f"{trial.name}: {trial.reason}" for trial in trials)
         raise EngineUnavailable(model.spec.name, f"no engine works here ({causes})", "see `streamguard doctor`")

@@ -12,17 +12,18 @@ from collections.abc import Callable
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from streamguard.errors import EngineFailed, EngineUnavailable
 from streamguard.inference import hardware
-from streamguard.inference.cuda import CudaRunner
 from streamguard.inference.engine import EngineOptions, Probe, check_crops, foreign_errors, to_bytes
-from streamguard.inference.export import export_guard, quiet
-from streamguard.models import Guard, LoadedModel
+from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
+
+if TYPE_CHECKING:
+    import torch
+
+    from streamguard.inference.cuda import CudaRunner
 
 
 class TensorRtEngine:
@@ -32,6 +33,8 @@ class TensorRtEngine:
     precision = "float16"
 
     def __init__(self, module: Callable[[torch.Tensor], torch.Tensor], size: int, max_batch: int) -> None:
+        from streamguard.inference.cuda import CudaRunner
+
         self.device = hardware.cuda_name() or "cuda"
         self.max_batch = max_batch
         self._size = size
@@ -67,21 +70,21 @@ class TensorRtFactory:
         """Available with the library and a CUDA device."""
         if find_spec("torch_tensorrt") is None:
             return Probe(self.name, False, "torch-tensorrt is not installed (`pip install streamguard[tensorrt]`)")
-        if not torch.cuda.is_available():
+        if not hardware.cuda_available():
             return Probe(self.name, False, "no CUDA device")
         version = metadata.version("torch-tensorrt")
         return Probe(self.name, True, f"torch-tensorrt {version} on {hardware.cuda_name()}")
 
     def traits(self, options: EngineOptions) -> dict[str, str]:
-        """What the compiled program and its answers depend on besides the model."""
+        """Everything the compiled program and its answers depend on besides the model."""
         if options.precision not in {None, "float16"}:
             raise EngineUnavailable(self.name, f"it is built in float16, not {options.precision}", "use float16")
         return {
             "precision": "float16",
             "device": hardware.cuda_name() or "none",
             "torch-tensorrt": metadata.version("torch-tensorrt"),
-            "torch": torch.__version__,
-            "cuda": str(torch.version.cuda),
+            "torch": metadata.version("torch"),
+            "cuda": hardware.cuda_version(),
             "max_batch": str(options.max_batch),
         }
 
@@ -91,11 +94,16 @@ class TensorRtFactory:
         Raises:
             EngineFailed: the network cannot be compiled.
         """
+        import torch
+
+        from streamguard.inference.export import export_guard, quiet
+        from streamguard.models.engine_graph import EngineGraph
+
         with foreign_errors(self.name, "compiling the network"), quiet():
             import torch_tensorrt
 
             size, largest = model.spec.size, max(options.max_batch, 2)
-            guard = Guard(model.spec, copy.deepcopy(model.network)).eval().half().cuda()
+            guard = EngineGraph(model.spec, copy.deepcopy(model.network)).eval().half().cuda()
             example = torch.zeros(2, size, size, 3, dtype=torch.half, device="cuda")
             shapes: list[Any] = [
                 torch_tensorrt.Input(
@@ -120,6 +128,8 @@ class TensorRtFactory:
         Raises:
             EngineFailed: it cannot be loaded.
         """
+        from streamguard.inference.export import quiet
+
         with foreign_errors(self.name, "loading the compiled program"), quiet():
             import torch_tensorrt
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from importlib import metadata
 from pathlib import Path
-
-import torch
+from typing import TYPE_CHECKING
 
 from streamguard.errors import EngineFailed, EngineUnavailable
 from streamguard.inference import hardware
 from streamguard.inference.engine import EngineOptions, Probe, check_crops, foreign_errors, to_bytes
-from streamguard.inference.export import channels_last
-from streamguard.models import Guard, LoadedModel
+from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
+
+if TYPE_CHECKING:
+    from streamguard.models.engine_graph import EngineGraph
 
 
 class TorchEngine:
@@ -34,18 +36,25 @@ class TorchEngine:
             raise EngineUnavailable(
                 self.name, f"the reference computes in float32, not {options.precision}", "choose another engine"
             )
+        from streamguard.inference.export import channels_last
+        from streamguard.models.engine_graph import EngineGraph
+
         self.device = hardware.cpu_name()
         self.max_batch = options.max_batch
         self._size = model.spec.size
         self._threads = options.threads
-        self._guard: Guard | None = channels_last(Guard(model.spec, copy.deepcopy(model.network)).eval())
+        self._guard: EngineGraph | None = channels_last(EngineGraph(model.spec, copy.deepcopy(model.network)).eval())
 
     def describe(self) -> str:
         """One line for people."""
-        return f"torch {torch.__version__} eager, {self.precision} on {self.device}, up to {self.max_batch} crops"
+        return (
+            f"torch {metadata.version('torch')} eager, {self.precision} on {self.device}, up to {self.max_batch} crops"
+        )
 
     def infer(self, crops: UInt8Array) -> UInt8Array:
         """Judge crops; see `Engine.infer`."""
+        import torch
+
         if self._guard is None:
             raise EngineFailed(self.name, "the engine is closed", "build it again")
         crops = check_crops(self.name, crops, self._size, self.max_batch)
@@ -73,14 +82,14 @@ class TorchFactory:
 
     def probe(self) -> Probe:
         """Always available: PyTorch is a hard dependency."""
-        return Probe(self.name, True, f"PyTorch {torch.__version__}")
+        return Probe(self.name, True, f"PyTorch {metadata.version('torch')}")
 
     def traits(self, options: EngineOptions) -> dict[str, str]:
-        """What the answers depend on besides the model."""
-        return {"precision": "float32", "device": hardware.cpu_name(), "torch": torch.__version__}
+        """Everything the answers depend on besides the model."""
+        return {"precision": "float32", "device": hardware.cpu_name(), "torch": metadata.version("torch")}
 
     def compile(self, model: LoadedModel, options: EngineOptions, folder: Path) -> None:
-        """Nothing to compile."""
+        """Compile nothing: eager mode has no files."""
 
     def load(self, model: LoadedModel, options: EngineOptions, folder: Path) -> TorchEngine:
         """The engine; `folder` is not read."""

@@ -6,40 +6,13 @@ Lite drops squeeze-and-excitation and takes ReLU6, so that it stays exact in eig
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from streamguard.models.depthwise import depthwise
-
-STEM = 32
-NORM_EPSILON, NORM_MOMENTUM = 1e-3, 0.01
-
-
-class Row(NamedTuple):
-    """A stretch of equal blocks of EfficientNet: its widening, channels, number, first stride and kernel."""
-
-    expand: int
-    channels: int
-    blocks: int
-    stride: int
-    kernel: int
-
-
-ROWS = (
-    Row(1, 16, 1, 1, 3),
-    Row(6, 24, 2, 2, 3),
-    Row(6, 40, 2, 2, 5),
-    Row(6, 80, 3, 2, 3),
-    Row(6, 112, 3, 1, 5),
-    Row(6, 192, 4, 2, 5),
-    Row(6, 320, 1, 1, 3),
-)
-"""Those of EfficientNet-B0, which Lite0 shares."""
-CHANNELS = (16, 24, 40, 112, 320)
-"""Channels of the five feature maps, at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture's side."""
+from streamguard.models.efficientnet_stages import NORM_EPSILON, NORM_MOMENTUM, STAGES, STEM
 
 
 class SameConvolution(nn.Conv2d):
@@ -50,13 +23,13 @@ class SameConvolution(nn.Conv2d):
         return self.convolved(x, self.weight, self.bias)
 
     def convolved(self, x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
-        """As `forward`, with another kernel and bias of the same shape."""
+        """Convolve as `forward` does, with another kernel and bias of the same shape."""
         missing = self.kernel_size[0] - self.stride[0]
         before = missing // 2
         if missing % 2:
             x, before = functional.pad(x, (before, missing - before, before, missing - before)), 0
-        if self.groups > 1 and bias is None:
-            return depthwise(x, weight, (self.stride[0], self.stride[0]), (before, before))
+        if self.groups > 1:
+            return depthwise(x, weight, bias, self.stride[0], before)
         return functional.conv2d(x, weight, bias, self.stride, before, self.dilation, self.groups)
 
 
@@ -68,7 +41,7 @@ class FrozenNorms(nn.Sequential):
     """
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """As a plain sequence."""
+        """Run the modules in order, as a plain sequence."""
         parts = list(self)
         while parts:
             part = parts.pop(0)
@@ -118,14 +91,14 @@ def encoders() -> list[nn.Module]:
     """Five modules to be run one after the other; each halves the picture's side and gives `CHANNELS`."""
     stages: list[list[nn.Module]] = [[*_unit(3, STEM, 3, 2), nn.ReLU6(inplace=True)]]
     inputs = STEM
-    for row in ROWS:
-        if row.stride == 2:
+    for stage in STAGES:
+        if stage.stride == 2:
             stages.append([])
-        for block in range(row.blocks):
+        for block in range(stage.blocks):
             stages[-1].append(
-                InvertedResidual(inputs, row.channels, row.expand, row.kernel, row.stride if block == 0 else 1)
+                InvertedResidual(inputs, stage.channels, stage.expand, stage.kernel, stage.stride if block == 0 else 1)
             )
-            inputs = row.channels
+            inputs = stage.channels
     return [FrozenNorms(*stage) for stage in stages]
 
 

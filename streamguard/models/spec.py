@@ -5,23 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from streamguard.errors import ConfigError, UnknownModel
+from streamguard.errors import ConfigError, CorruptWeights, UnknownModel
 
+Weights = Mapping[str, NDArray[np.float32]]
+"""float32, by the names of the network's state."""
 Unit = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
 
 
-class _Table(BaseModel):
+class _SpecTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class _Network(_Table):
+class _Network(_SpecTable):
     architecture: Literal["unet", "unet_lite0"]
     features: int = Field(ge=1, le=256)
     steps: int = Field(ge=2, le=8)
@@ -30,14 +35,14 @@ class _Network(_Table):
     members: int = Field(default=1, ge=1, le=8)
 
 
-class _Input(_Table):
+class _Input(_SpecTable):
     size: int = Field(default=256, ge=32, le=1024)
     margin: float = Field(ge=1, le=3)
     mean: tuple[float, float, float]
     std: tuple[Positive, Positive, Positive]
 
 
-class _Rule(_Table):
+class _Rule(_SpecTable):
     threshold: Unit
     unsure_threshold: Unit | None = None
     smallest_component: int = Field(default=100, ge=0)
@@ -51,24 +56,24 @@ class _Rule(_Table):
         return value
 
 
-class _Calibration(_Table):
+class _Calibration(_SpecTable):
     slope: Positive = 1.0
     offset: float = 0.0
 
 
-class _Gate(_Table):
+class _Gate(_SpecTable):
     smallest_face: float = Field(default=48.0, ge=0)
     least_sharpness: float = Field(default=0.0, ge=0)
     least_inside: Unit = 0.75
 
 
-class _Weights(_Table):
+class _Weights(_SpecTable):
     # A name, no path: a spec must not lead out of its folder.
     file: str = Field(default="weights.safetensors", pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     sha256: str = ""
 
 
-class _Document(_Table):
+class _SpecDocument(_SpecTable):
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     description: str = ""
     network: _Network
@@ -97,7 +102,7 @@ class _Document(_Table):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """What a detector is.
+    """Description of a detector.
 
     Attributes:
         name: its folder's name under `engines/`.
@@ -174,7 +179,7 @@ def parse_spec(text: bytes, *, thing: str, folder: Path | None = None) -> ModelS
         ConfigError: it is no TOML, or a key is unknown, missing or out of range.
     """
     try:
-        document = _Document.model_validate(tomllib.loads(text.decode()))
+        document = _SpecDocument.model_validate(tomllib.loads(text.decode()))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(thing, f"not valid TOML ({error})", "correct the file") from error
     except ValidationError as error:
@@ -242,3 +247,9 @@ def _first(error: ValidationError) -> str:
         return f"unknown key `{key}`"
     message = problem["msg"].removeprefix("Value error, ")
     return f"`{key}`: {message}" if key else message
+
+
+def unfitting_weights(spec: ModelSpec) -> CorruptWeights:
+    """Error for weights that are whole, and not those of the spec's network."""
+    cause = "the weights do not fit the network of the spec"
+    return CorruptWeights(spec.name, cause, "restore both files from the same release")

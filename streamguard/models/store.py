@@ -1,65 +1,72 @@
-"""Detectors on disk: find, load and save `engines/<name>/`."""
+"""Detectors on disk: find and load `engines/<name>/`, without PyTorch."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import safetensors
-import torch
-from safetensors.torch import load as load_tensors
-from safetensors.torch import save as save_tensors
-from torch import nn
+from numpy.typing import NDArray
+from safetensors.numpy import load as load_arrays
 
-from streamguard.errors import CorruptWeights, DataError, OutputError, UnknownModel
-from streamguard.files import write_bytes
-from streamguard.models.ensemble import Ensemble
-from streamguard.models.spec import ModelSpec, format_spec, parse_spec, read_spec
-from streamguard.models.unet import unet
-from streamguard.models.unet_lite0 import UnetLite0
+from streamguard.errors import CorruptWeights, UnknownModel
+from streamguard.models.spec import ModelSpec, Weights, read_spec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 DEFAULT_MODEL = "unet_lite0"
-# Every one of the 256 levels is exact in bfloat16 after this: traces of one level are not rounded away.
-MEAN = (128 / 255, 128 / 255, 128 / 255)
-STD = (64 / 255, 64 / 255, 64 / 255)
-LITE_STD = (128 / 255, 128 / 255, 128 / 255)
-"""What EfficientNet-Lite was taught ImageNet with."""
 CROP_MARGIN = 1.3
-PICTURE_NORMS = 2
-"""Encoders normalised within the picture, of `unet` and `unet_v1` trained from now on."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shape:
-    architecture: str
-    features: int
-    steps: int
-    picture_norms: int
-    working_side: int
-    members: int = 1
-
-
-SHAPES = {
-    "unet": _Shape("unet", 32, 5, PICTURE_NORMS, 0),
-    "unet_v1": _Shape("unet", 16, 6, PICTURE_NORMS, 0),
-    "unet_lite0": _Shape("unet_lite0", 16, 6, 0, 160),
-}
-"""The networks that can be trained."""
-
-
-@dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A spec and its network in evaluation mode, float32, on the CPU."""
+    """A spec and its network in evaluation mode, float32, on the CPU.
 
-    spec: ModelSpec
-    network: nn.Module
+    The network is made when it is first asked for: an engine from the cache needs none, nor PyTorch, whose import takes
+    longer than all the rest of a start.
+
+    Args:
+        spec: of the detector.
+        network: where it is there already.
+        weights: where it is not.
+    """
+
+    def __init__(
+        self,
+        spec: ModelSpec,
+        network: nn.Module | None = None,
+        weights: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.spec = spec
+        self._weights = weights
+        if network is not None:
+            self.network = network
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The network.
+
+        Raises:
+            CorruptWeights: the weights do not fit it.
+        """
+        from streamguard.models.architectures import filled
+
+        return filled(self.spec, self._weights or {})
+
+    def weights(self) -> Weights:
+        """The weights by the names of the network's state."""
+        if self._weights is not None:
+            return self._weights
+        return {key: value.float().numpy() for key, value in self.network.state_dict().items()}
 
 
 def engines_folder() -> Path:
-    """Where the shipped detectors lie: `engines/` of a source tree, or inside the installed package."""
+    """Folder of the shipped detectors: `engines/` of a source tree, or inside the installed package."""
     package = Path(str(resources.files("streamguard")))
     inside = package / "engines"
     return inside if inside.is_dir() else package.parent / "engines"
@@ -71,87 +78,8 @@ def available(folder: Path | None = None) -> tuple[str, ...]:
     return tuple(sorted(path.parent.name for path in base.glob("*/spec.toml")))
 
 
-def build(spec: ModelSpec) -> nn.Module:
-    """The spec's network with fresh weights, in evaluation mode."""
-    if spec.members > 1:
-        return Ensemble([_member(spec) for _ in range(spec.members)]).eval()
-    return _member(spec).eval()
-
-
-def _member(spec: ModelSpec) -> nn.Module:
-    if spec.architecture == "unet_lite0":
-        return UnetLite0(spec.features, spec.working_side)
-    return unet(spec.features, spec.steps, spec.picture_norms)
-
-
-_HEAD = ("head.weight", "head.bias")
-_SEEN = (
-    *("architecture", "features", "steps", "picture_norms", "working_side", "members"),
-    *("size", "margin", "mean", "std"),
-)
-"""What detectors must share to be joined: the network, and what it is shown."""
-
-
-def join(models: Sequence[LoadedModel], weights: Sequence[float] = ()) -> LoadedModel:
-    """One detector of several of the same network: their logits are averaged, with the first one's spec.
-
-    Args:
-        models: at least two.
-        weights: how much each one's logits count, above 0; all the same when empty.
-
-    Raises:
-        DataError: they are not of the same network and input, or there are fewer than two.
-    """
-    first = models[0].spec
-    alike = {tuple(getattr(model.spec, key) for key in _SEEN) for model in models}
-    names = ", ".join(model.spec.name for model in models)
-    if len(alike) > 1 or len(models) < 2 or first.members > 1:
-        raise DataError(
-            names, "not several single networks of one shape", "join detectors trained for the same network"
-        )
-    shares = weights or [1.0] * len(models)
-    if len(shares) != len(models) or min(shares) <= 0:
-        raise DataError(names, f"the weights {shares} do not fit", "give one above 0 for each detector")
-    spec = replace(first, members=len(models), weights_sha256="", folder=None, digest="")
-    whole = build(spec)
-    assert isinstance(whole, Ensemble)
-    for member, model, share in zip(whole.members, models, shares, strict=True):
-        # The head is linear: a weighted mean of logits is a mean of logits from scaled heads.
-        factor = share * len(models) / sum(shares)
-        state = model.network.state_dict()
-        member.load_state_dict({key: value * factor if key in _HEAD else value for key, value in state.items()})
-    return LoadedModel(spec, whole)
-
-
-def fresh(name: str, seed: int = 0) -> LoadedModel:
-    """A randomly initialised network of `SHAPES`.
-
-    Raises:
-        UnknownModel: no such shape.
-    """
-    if name not in SHAPES:
-        raise UnknownModel(name, "no network of that name", f"choose one of {', '.join(sorted(SHAPES))}")
-    architecture = SHAPES[name].architecture
-    spec = ModelSpec(
-        name=name,
-        description="",
-        **asdict(SHAPES[name]),
-        size=256,
-        margin=CROP_MARGIN,
-        mean=MEAN,
-        std=STD if architecture == "unet" else LITE_STD,
-        threshold=0.5,
-        smallest_component=100,
-    )
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build(spec)
-    digest = hashlib.sha256(f"{format_spec(spec)}{seed}".encode()).hexdigest()[:12]
-    return LoadedModel(replace(spec, digest=digest), network)
-
-
 def find(name: str, folder: Path | None = None) -> tuple[Path, ModelSpec]:
-    """Where the detector `name` of `folder` lies, and its spec; weights are not read. Arguments as of `load`.
+    """Return the folder of the detector `name` and its spec; weights are not read. Arguments as of `load`.
 
     Raises:
         UnknownModel: there is none of that name.
@@ -188,40 +116,13 @@ def load(name: str, folder: Path | None = None) -> LoadedModel:
             f"the weights' SHA-256 is {found[:12]}..., the spec names {spec.weights_sha256[:12] or 'none'}...",
             "restore both files from the same release",
         )
-    network = build(spec)
     try:
-        state = {key: value.float() for key, value in load_tensors(data).items()}
-        network.load_state_dict(state)
-    except (safetensors.SafetensorError, RuntimeError) as error:
-        raise CorruptWeights(
-            str(path), "the weights do not fit the network of the spec", "restore both files from the same release"
-        ) from error
-    if not all(bool(value.isfinite().all()) for value in state.values()):
+        weights = {key: value.astype(np.float32) for key, value in load_arrays(data).items()}
+    except safetensors.SafetensorError as error:
+        cause = "they are no weights in the form of safetensors"
+        raise CorruptWeights(str(path), cause, "restore both files from the same release") from error
+    if not all(bool(np.isfinite(value).all()) for value in weights.values()):
         raise CorruptWeights(
             str(path), "some of the weights are not finite numbers", "train again at a lower learning rate"
         )
-    return LoadedModel(spec, network)
-
-
-def save(model: LoadedModel, folder: Path) -> ModelSpec:
-    """Write `spec.toml` and half-precision weights into `folder`, each by write-then-rename.
-
-    Returns the spec as written (hash and digest filled in).
-
-    Raises:
-        OutputError: the folder cannot be written.
-    """
-    # Kernels only: a running variance may lie beyond the largest half-precision number.
-    state = {key: value.half() if value.ndim > 1 else value for key, value in model.network.state_dict().items()}
-    data = save_tensors({key: value.contiguous() for key, value in state.items()})
-    spec = replace(model.spec, weights_sha256=hashlib.sha256(data).hexdigest(), folder=folder)
-    text = format_spec(spec).encode()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            str(folder), f"cannot be written ({error.strerror})", "free space or choose another"
-        ) from error
-    write_bytes(folder / spec.weights_file, data)
-    write_bytes(folder / "spec.toml", text)
-    return parse_spec(text, thing=str(folder), folder=folder)
+    return LoadedModel(spec, weights=weights)

@@ -10,19 +10,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from streamguard.models import efficientnet_lite
 from streamguard.models.blocks import convolution
+from streamguard.models.efficientnet_lite import encoders
+from streamguard.models.efficientnet_stages import CHANNELS
 
 WIDTHS = (4, 3, 2, 1)
 """Channels of the decoders, from the deepest, as multiples of the finest one's."""
-
-
-class Enlarge(nn.Module):
-    """Logits brought to the picture's size; a module, so that an engine may do it in another way."""
-
-    def forward(self, logits: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """float [N, 1, h, w] -> [N, 1, height, width], bilinear."""
-        return functional.interpolate(logits, (height, width), mode="bilinear")
 
 
 class UnetLite0(nn.Module):
@@ -39,27 +32,22 @@ class UnetLite0(nn.Module):
     def __init__(self, features: int, working_side: int = 0) -> None:
         super().__init__()
         self._side = working_side
-        self.encoders = nn.ModuleList(efficientnet_lite.encoders())
-        *skips, deepest = efficientnet_lite.CHANNELS
+        self.encoders = nn.ModuleList(encoders())
+        *skips, deepest = CHANNELS
         widths = [features * width for width in WIDTHS]
         self.decoders = nn.ModuleList(
             convolution(deep + skip, width)
             for (deep, width), skip in zip(itertools.pairwise([deepest, *widths]), reversed(skips), strict=True)
         )
         self.head = nn.Conv2d(features, 1, kernel_size=1)
-        self.enlarge: nn.Module = Enlarge()
 
     def forward(self, picture: torch.Tensor) -> torch.Tensor:
         """float [N, 3, H, W] -> logits [N, 1, H, W]; H and W are multiples of 32."""
-        return self._enlarged(self.coarse(picture), picture)
+        return _enlarged(self.coarse(picture), picture)
 
     def merged(self, coarse: Sequence[torch.Tensor], picture: torch.Tensor) -> torch.Tensor:
         """The mean of several networks' coarse logits, enlarged: enlarging is linear, and done once so."""
-        return self._enlarged(torch.stack(list(coarse)).mean(dim=0), picture)
-
-    def coarse_side(self, side: int) -> int:
-        """The side of the coarse logits of a picture of that side, in pixels."""
-        return (self._side if 0 < self._side < side else side) // 2
+        return _enlarged(torch.stack(list(coarse)).mean(dim=0), picture)
 
     def coarse(self, picture: torch.Tensor) -> torch.Tensor:
         """float [N, 3, H, W] -> logits [N, 1, h, w] at half the working side."""
@@ -77,10 +65,6 @@ class UnetLite0(nn.Module):
         logits: torch.Tensor = self.head(x)
         return logits
 
-    def _enlarged(self, logits: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
-        enlarged: torch.Tensor = self.enlarge(logits, *picture.shape[-2:])
-        return enlarged
-
     def train(self, mode: bool = True) -> Self:
         """As in torch, but the encoder keeps the batch norms' statistics it was given: training batches are too
         small, and half of them too much alike, to replace what a million pictures told."""
@@ -91,5 +75,17 @@ class UnetLite0(nn.Module):
         return self
 
 
+def _enlarged(logits: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+    return functional.interpolate(logits, picture.shape[-2:], mode="bilinear")
+
+
 def _doubled(x: torch.Tensor) -> torch.Tensor:
-    return functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+    doubled = functional.interpolate(x, scale_factor=2.0, mode="bilinear")
+    if doubled.requires_grad:
+        # As a slice of the joined channels the gradient takes ten times as long through the line above.
+        doubled.register_hook(_channels_last)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return doubled
+
+
+def _channels_last(gradient: torch.Tensor) -> torch.Tensor:
+    return gradient.contiguous(memory_format=torch.channels_last)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from streamguard import models
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, networks
+from streamguard.models.architectures import build
 from streamguard.types import Crop, Face, UInt8Array
 
 
@@ -25,11 +25,11 @@ def _no_thread_is_left() -> Iterator[None]:
 
 def small_model(seed: int = 0, gain: float = 40.0) -> LoadedModel:
     """A Unet of four channels and two resolutions whose masks have both fake and true pixels."""
-    whole = models.fresh("unet_v1", seed)
+    whole = networks.fresh("unet_v1", seed)
     spec = replace(whole.spec, name="small", features=4, steps=2, digest=f"small{seed}", smallest_component=20)
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(seed)
-        network = models.build(spec)
+        network = build(spec)
         network.head.weight.mul_(gain)
         network.head.bias.zero_()
     return LoadedModel(spec, network)

@@ -19,7 +19,7 @@ from streamguard.cli.compile import compile_, precision_of
 from streamguard.cli.doctor import doctor
 from streamguard.errors import DataError, EngineUnavailable
 from streamguard.inference import parity_crops
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, networks
 from streamguard.training.pack import Example, write_crop_pack
 from tests.inference.conftest import small_model
 from tests.support.media_files import make_video
@@ -108,7 +108,7 @@ def test_compile_doctor_and_bench(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "engines"
-    models.save(small_model(gain=8.0), folder / "small")
+    networks.save(small_model(gain=8.0), folder / "small")
     monkeypatch.setattr("streamguard.models.store.engines_folder", lambda: folder)
     monkeypatch.setattr("streamguard.models.engines_folder", lambda: folder)
     monkeypatch.setenv("COLUMNS", "220")
@@ -126,7 +126,7 @@ def test_compile_doctor_and_bench(
     assert [row[1] for row in rows].count("openvino") >= 2
     assert {"int8", "float32"} <= {row[2] for row in rows if row[1] == "openvino"}
     # Other weights: what was calibrated is said to be of no use, and not used.
-    models.save(small_model(5), folder / "small")
+    networks.save(small_model(5), folder / "small")
     doctor()
     assert "made for another model, machine or library version: not used" in capsys.readouterr().out
 

@@ -7,18 +7,17 @@ from pathlib import Path
 import pytest
 import typer
 
-from streamguard import models
 from streamguard.cli.compile import compile_
 from streamguard.cli.doctor import doctor
 from streamguard.errors import EngineUnavailable, UnknownEngine, UnknownModel
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, networks
 
 
 @pytest.fixture
 def shipped(tmp_path: Path, model: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder of detectors with one good model, in the place of the shipped ones."""
     folder = tmp_path / "engines"
-    models.save(model, folder / "small")
+    networks.save(model, folder / "small")
     monkeypatch.setattr("streamguard.models.store.engines_folder", lambda: folder)
     monkeypatch.setattr("streamguard.models.engines_folder", lambda: folder)
     monkeypatch.setenv("COLUMNS", "200")

@@ -24,7 +24,8 @@ from streamguard.inference.inductor_engine import InductorFactory
 from streamguard.inference.openvino_engine import capabilities, choose_precision
 from streamguard.inference.tensorrt_engine import TensorRtFactory
 from streamguard.inference.torch_engine import TorchEngine
-from streamguard.models import Guard, LoadedModel
+from streamguard.models import LoadedModel
+from streamguard.models.engine_graph import EngineGraph
 from streamguard.types import UInt8Array
 from tests.inference.conftest import small_model
 
@@ -40,7 +41,7 @@ def engine(request: pytest.FixtureRequest, model: LoadedModel, tmp_path_factory:
 def test_answers_are_the_graphs(engine: Engine, model: LoadedModel) -> None:
     crops = parity_crops()[:5]
     with torch.no_grad():
-        truth = Guard(model.spec, model.network)(torch.from_numpy(crops.copy())).numpy() * 255
+        truth = EngineGraph(model.spec, model.network)(torch.from_numpy(crops.copy())).numpy() * 255
     for count in (1, 2, 5):
         answer = engine.infer(crops[:count])
         assert answer.dtype == np.uint8

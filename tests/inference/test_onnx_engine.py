@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from streamguard import models
 from streamguard.errors import ConfigError, CorruptWeights, EngineFailed, ModelError, UnknownModel
 from streamguard.inference.onnx_engine import OnnxEngine, onnx_model
 from streamguard.inference.onnx_layout import Layout, Meaning, maps_of, parse_layout, parse_meaning, pixel_threshold
+from streamguard.models import networks
 from streamguard.pipeline.guard import frame_rule
 from streamguard.types import UInt8Array
 from streamguard.verdict import raw_score
@@ -22,7 +22,7 @@ from tests.support.onnx_files import Kind, green_network
 from tests.support.portraits import painted_green, portrait
 
 RGB = parse_layout("nchw-rgb-01")
-LIKE = models.fresh("unet_v1").spec
+LIKE = networks.fresh("unet_v1").spec
 
 
 @pytest.fixture(scope="module")

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from streamguard import models
 from streamguard.errors import ParityError
-from streamguard.inference import EngineOptions, ParityBar, check_parity, compare, parity_crops
+from streamguard.inference import (
+    EngineCache,
+    EngineOptions,
+    ParityBar,
+    check_parity,
+    compare,
+    find_factory,
+    parity_crops,
+    prepare,
+)
+from streamguard.inference.parity import REFERENCE, answers, record_answers, recorded_answers
 from streamguard.inference.torch_engine import TorchEngine
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, networks
 from streamguard.types import UInt8Array
 
 
@@ -107,7 +121,50 @@ class Broken(TorchEngine):
 def test_check_runs_single_and_full_batches_and_refuses(model: LoadedModel) -> None:
     reference = TorchEngine(model, EngineOptions(max_batch=4))
     rule = {"threshold": model.spec.threshold, "smallest_component": model.spec.smallest_component}
-    assert check_parity(reference, reference, parity_crops(), **rule).mask_iou == 1
+    truth = answers(reference, parity_crops())
+    assert check_parity(reference, truth, parity_crops(), **rule).mask_iou == 1
     with pytest.raises(ParityError, match="mask IoU 0") as caught:
-        check_parity(Broken(model, EngineOptions()), reference, parity_crops(), **rule)
+        check_parity(Broken(model, EngineOptions()), truth, parity_crops(), **rule)
     assert not caught.value.retryable
+
+
+def test_recorded_answers_are_those_of_the_weights_and_crops_alone(model: LoadedModel, tmp_path: Path) -> None:
+    spec = networks.save(model, tmp_path / "small")
+    reference, crops = TorchEngine(model, EngineOptions(max_batch=4)), parity_crops()
+    assert recorded_answers(spec, crops) is None
+    record_answers(spec, reference)
+    found = recorded_answers(spec, crops)
+    assert found is not None
+    assert (found == answers(reference, crops)).all()
+    assert recorded_answers(spec, crops[:, ::-1]) is None
+    assert recorded_answers(replace(spec, weights_sha256="00"), crops) is None
+    assert recorded_answers(replace(spec, folder=None), crops) is None
+    path = tmp_path / "small" / REFERENCE
+    path.write_bytes(path.read_bytes()[:-50])
+    assert recorded_answers(spec, crops) is None
+
+
+@pytest.mark.parametrize("name", models.available())
+def test_shipped_detectors_answer_as_was_recorded(name: str) -> None:
+    shipped = models.load(name)
+    recorded = recorded_answers(shipped.spec, parity_crops())
+    assert recorded is not None
+    now = answers(TorchEngine(shipped, EngineOptions(max_batch=4)), parity_crops()[:2])
+    assert np.abs(now.astype(int) - recorded[:2]).max() <= 1
+
+
+def test_a_start_by_recorded_answers_is_checked_in_full_when_asked(model: LoadedModel, tmp_path: Path) -> None:
+    networks.save(model, tmp_path / "small")
+    loaded = models.load(str(tmp_path / "small"))
+    record_answers(loaded.spec, TorchEngine(loaded, EngineOptions(max_batch=4)))
+    factory, cache = find_factory("openvino"), EngineCache(tmp_path / "cache")
+
+    def parity(crops: UInt8Array | None = None) -> tuple[bool, bool]:
+        prepared = prepare(factory, loaded, cache=cache, crops=crops)
+        prepared.engine.close()
+        return prepared.manifest.parity.recorded, prepared.compiled_now
+
+    assert parity() == (True, True)
+    assert parity() == (True, False)
+    assert parity(parity_crops()) == (False, True)
+    assert parity() == (False, False)

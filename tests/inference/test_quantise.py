@@ -13,7 +13,7 @@ import pytest
 from streamguard.errors import EngineUnavailable, ParityError
 from streamguard.inference import (
     INT8_BAR,
-    Calibration,
+    CalibrationSet,
     EngineCache,
     EngineOptions,
     ParityBar,
@@ -33,11 +33,11 @@ from tests.inference.conftest import small_model
 pytest.importorskip("nncf")
 
 
-def calibration(fake: bool = False) -> Calibration:
+def calibration(fake: bool = False) -> CalibrationSet:
     """Crops of the parity set, mirrored to hold back others."""
     crops = np.asarray(parity_crops())
     labels = np.arange(12) >= 5 if fake else None
-    return Calibration(crops, np.ascontiguousarray(crops[:, :, ::-1]), labels, "faces")
+    return CalibrationSet(crops, np.ascontiguousarray(crops[:, :, ::-1]), labels, "faces")
 
 
 def eight_bits(model: LoadedModel, cache: EngineCache, **more: object) -> Prepared:

@@ -9,7 +9,7 @@ import pytest
 
 from streamguard import plugins
 from streamguard.errors import ConfigError, EngineUnavailable, ParityError, UnknownEngine
-from streamguard.inference import EngineCache, Outcome, Probe, factories, find_factory, select
+from streamguard.inference import EngineCache, Probe, TrialOutcome, factories, find_factory, select
 from streamguard.inference.registry import BUILT_IN, GROUP, make_factory, ranked
 from streamguard.models import LoadedModel
 from tests.inference.conftest import small_model
@@ -58,11 +58,11 @@ def test_the_best_one_that_agrees_is_taken(model: LoadedModel, cache: EngineCach
     selected = select(model, cache=cache, among=crew())
     assert selected.manifest.engine == "good"
     assert [(trial.name, trial.outcome) for trial in selected.report] == [
-        ("absent", Outcome.UNAVAILABLE),
-        ("shy", Outcome.NOT_TRIED),
-        ("refused", Outcome.FAILED),
-        ("good", Outcome.CHOSEN),
-        ("spare", Outcome.NOT_TRIED),
+        ("absent", TrialOutcome.UNAVAILABLE),
+        ("shy", TrialOutcome.NOT_TRIED),
+        ("refused", TrialOutcome.FAILED),
+        ("good", TrialOutcome.CHOSEN),
+        ("spare", TrialOutcome.NOT_TRIED),
     ]
     assert "disagrees with the float32 reference" in selected.report[2].reason
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from streamguard.errors import DataError
-from streamguard.models import LoadedModel, fresh, join, load, save
-from streamguard.models.unet_lite0 import UnetLite0
+from streamguard.models import LoadedModel, load
+from streamguard.models.networks import fresh, join, save
 
 
 def test_answers_are_averaged_and_come_back_from_disk(tmp_path: Path) -> None:
@@ -54,16 +54,3 @@ def test_joined_ones_are_not_joined_again() -> None:
     both = join([fresh("unet_lite0", seed) for seed in (1, 2)])
     with pytest.raises(DataError):
         join([both, both])
-
-
-def test_the_small_answers_are_merged_before_they_are_enlarged() -> None:
-    members = [fresh("unet_lite0", seed) for seed in (1, 2)]
-    whole = join(members)
-    sizes: list[tuple[int, ...]] = []
-    networks = [part for part in whole.network.modules() if isinstance(part, UnetLite0)]
-    for network in networks:
-        network.enlarge.register_forward_pre_hook(lambda _, given: sizes.append(tuple(given[0].shape)))
-    side = networks[0].coarse_side(256)
-    with torch.inference_mode():
-        whole.network(torch.rand(3, 3, 256, 256))
-    assert sizes == [(3, 1, side, side)]

@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from streamguard.models import efficientnet_lite, fresh
+from streamguard.models import efficientnet_lite
 from streamguard.models.efficientnet_lite import FrozenNorms
+from streamguard.models.networks import fresh
 from streamguard.models.unet_lite0 import UnetLite0
 
 

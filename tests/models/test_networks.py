@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from streamguard import models
 from streamguard.errors import UnknownModel
-from streamguard.models import Guard, unet
+from streamguard.models import networks
+from streamguard.models.engine_graph import EngineGraph
+from streamguard.models.unet import unet
 from tests.support.portraits import green_detector, painted_green, portrait
 
 
@@ -42,25 +43,27 @@ def test_a_pictures_sharpness_and_exposure_do_not_reach_past_the_picture_norm() 
 def test_the_graph_is_normalisation_network_and_sigmoid() -> None:
     random = np.random.default_rng(1)
     crops = random.integers(0, 256, (3, 32, 32, 3), np.uint8)
-    spec = replace(models.fresh("unet_v1").spec, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
+    spec = replace(networks.fresh("unet_v1").spec, mean=(0.1, 0.2, 0.3), std=(0.5, 0.6, 0.7))
     network = unet(2, 3).eval()
     normalised = (crops / 255 - np.array(spec.mean)) / np.array(spec.std)
     with torch.inference_mode():
         expected = 1 / (1 + torch.exp(-network(torch.tensor(normalised.transpose(0, 3, 1, 2), dtype=torch.float32))))
-        got = Guard(spec, network).eval()(torch.from_numpy(crops))
+        got = EngineGraph(spec, network).eval()(torch.from_numpy(crops))
     assert got.shape == (3, 32, 32)
     assert torch.allclose(got, expected[:, 0], atol=1e-5)
 
 
 def test_the_graph_keeps_only_the_networks_weights() -> None:
     network = unet(1, 2)
-    assert set(Guard(green_detector().spec, network).state_dict()) == {f"network.{key}" for key in network.state_dict()}
+    assert set(EngineGraph(green_detector().spec, network).state_dict()) == {
+        f"network.{key}" for key in network.state_dict()
+    }
 
 
 @pytest.mark.parametrize(("name", "shape"), [("unet", (32, 5)), ("unet_v1", (16, 6)), ("unet_lite0", (16, 6))])
 def test_fresh_weights_depend_on_the_seed_alone(name: str, shape: tuple[int, int]) -> None:
     state = torch.get_rng_state()
-    one, two, other = (models.fresh(name, seed) for seed in (4, 4, 5))
+    one, two, other = (networks.fresh(name, seed) for seed in (4, 4, 5))
     assert torch.equal(torch.get_rng_state(), state)
     assert (one.spec.features, one.spec.steps) == shape
     assert one.spec.digest == two.spec.digest != other.spec.digest
@@ -72,11 +75,11 @@ def test_fresh_weights_depend_on_the_seed_alone(name: str, shape: tuple[int, int
 
 def test_fresh_of_an_unknown_shape() -> None:
     with pytest.raises(UnknownModel, match="unet, unet_lite0, unet_v1"):
-        models.fresh("resnet")
+        networks.fresh("resnet")
 
 
 def test_the_test_detector_sees_green_and_nothing_else() -> None:
-    guard = Guard(green_detector().spec, green_detector().network).eval()
+    guard = EngineGraph(green_detector().spec, green_detector().network).eval()
     crops = np.stack([picture[0:256, 96:352] for picture in (portrait(), painted_green(portrait()))])
     with torch.inference_mode():
         real, fake = (guard(torch.from_numpy(crops)) > 0.5).sum(dim=(1, 2)).tolist()

@@ -9,11 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard import models
 from streamguard.errors import ConfigError, UnknownModel
-from streamguard.models import ModelSpec, format_spec, parse_spec, read_spec
+from streamguard.models import ModelSpec, format_spec, networks, parse_spec, read_spec
 
-SPEC = replace(models.fresh("unet_v1").spec, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), margin=1.4)
+SPEC = replace(networks.fresh("unet_v1").spec, mean=(0.5, 0.5, 0.5), std=(0.25, 0.25, 0.25), margin=1.4)
 unit = st.floats(0, 1)
 numbers = st.floats(-10, 10)
 triples = st.tuples(numbers, numbers, numbers)

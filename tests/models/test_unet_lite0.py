@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn import functional
 
 from streamguard.errors import ConfigError
-from streamguard.models import efficientnet_lite, format_spec, fresh, parse_spec
+from streamguard.models import format_spec, parse_spec
 from streamguard.models.efficientnet_lite import SameConvolution, imagenet
+from streamguard.models.efficientnet_stages import CHANNELS
+from streamguard.models.networks import fresh
 from streamguard.models.unet_lite0 import UnetLite0
 
 
@@ -24,9 +26,7 @@ def test_shapes(side: int) -> None:
         for encoder in network.encoders:
             x = encoder(x)
             maps.append(tuple(x.shape[1:]))
-    assert maps == [
-        (channels, side >> step, side >> step) for step, channels in enumerate(efficientnet_lite.CHANNELS, start=1)
-    ]
+    assert maps == [(channels, side >> step, side >> step) for step, channels in enumerate(CHANNELS, start=1)]
 
 
 @pytest.mark.parametrize(("kernel", "stride", "before", "after"), [(3, 2, 0, 1), (5, 2, 1, 2), (3, 1, 1, 1)])

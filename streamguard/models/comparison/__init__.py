@@ -13,15 +13,15 @@ from torch import nn
 from torch.nn import functional
 
 from streamguard.errors import UnknownModel
-from streamguard.models.comparison.cnn_lstm import CnnLstm
 from streamguard.models.comparison.conv_vit import ConvVit
 from streamguard.models.comparison.efficientnet import SCALES, efficientnet
 from streamguard.models.comparison.meso4 import meso4
 from streamguard.models.comparison.resnet18 import resnet18
 from streamguard.models.comparison.xception import xception
-from streamguard.models.store import LoadedModel, fresh
+from streamguard.models.networks import fresh
+from streamguard.models.store import LoadedModel
 
-__all__ = ["CLASSIFIER", "CLASSIFIERS", "NETWORKS", "Architecture", "Classifier", "build", "fresh_classifier"]
+__all__ = ["CLASSIFIER", "NETWORKS", "Architecture", "Classifier", "fresh_classifier", "fresh_network"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +30,12 @@ class Architecture:
 
     Attributes:
         make: from the side of its square input in pixels (a multiple of 32) to the network with fresh weights.
-        frames: 1 for float [N, 3, side, side]; more for float [N, frames, 3, side, side].
         source: where its shape is from.
         any_side: whether it takes other sides than that it was made for.
     """
 
     make: Callable[[int], nn.Module]
     source: str
-    frames: int = 1
     any_side: bool = True
 
 
@@ -51,14 +49,11 @@ NETWORKS: dict[str, Architecture] = {
     "resnet18_hidden": Architecture(lambda side: resnet18(hidden=True), "He et al., 2016; Dessa, 2019"),
     "xception": Architecture(lambda side: xception(), "Chollet, 2017; Roessler et al., 2019"),
     **{f"efficientnet_{name}": _member(name) for name in SCALES},
-    "cnn_lstm": Architecture(lambda side: CnnLstm(), "after Guera and Delp, 2018", frames=8),
     "conv_vit": Architecture(ConvVit, "after Wodajo and Atnafu, 2021", any_side=False),
 }
 
 CLASSIFIER = "classifier"
 """The architecture that their specs tell."""
-CLASSIFIERS = tuple(name for name, network in NETWORKS.items() if network.frames == 1)
-"""Those that judge single pictures."""
 
 
 class Classifier(nn.Module):
@@ -83,26 +78,24 @@ class Classifier(nn.Module):
 
 
 def fresh_classifier(name: str, side: int, seed: int = 0) -> LoadedModel:
-    """A classifier with fresh weights, and a spec that tells what it is shown; it has no mask to apply a rule to.
+    """Return a classifier with fresh weights and its spec; it has no mask to apply a rule to.
 
     Args:
-        name: one of `CLASSIFIERS`.
+        name: a key of `NETWORKS`.
         side: that it works at, in pixels, a multiple of 32.
         seed: of the weights.
 
     Raises:
-        UnknownModel: no classifier of single pictures has that name.
+        UnknownModel: no network of that name.
     """
-    if name not in CLASSIFIERS:
-        cause = "it judges tracks of frames" if name in NETWORKS else "no network of that name"
-        raise UnknownModel(name, cause, f"choose one of {', '.join(CLASSIFIERS)}")
-    network = Classifier(build(name, side, seed), side, any_side=NETWORKS[name].any_side).eval()
+    inner = fresh_network(name, side, seed)
+    network = Classifier(inner, side, any_side=NETWORKS[name].any_side).eval()
     spec = replace(fresh("unet_v1").spec, name=name, architecture=CLASSIFIER, working_side=side)
     return LoadedModel(spec, network)
 
 
-def build(name: str, side: int = 256, seed: int = 0) -> nn.Module:
-    """A network of the comparison with fresh weights, in evaluation mode.
+def fresh_network(name: str, side: int = 256, seed: int = 0) -> nn.Module:
+    """Return a network of the comparison with fresh weights, in evaluation mode.
 
     Args:
         name: a key of `NETWORKS`.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from streamguard.models.efficientnet_lite import ROWS, Row
+from streamguard.models.efficientnet_stages import STAGES, Stage
 
 STEM, HEAD = 32, 1280
 DIVISOR = 8
@@ -20,7 +20,7 @@ SURVIVAL_DROP = 0.2
 
 
 class Scale(NamedTuple):
-    """How a member of the family differs from B0: factors of width and depth, the paper's side, dropout."""
+    """Difference of a member of the family from B0: factors of width and depth, the paper's side, dropout."""
 
     width: float
     depth: float
@@ -58,16 +58,16 @@ class _Squeeze(nn.Module):
         return out
 
 
-class _Block(nn.Module):
+class _InvertedResidual(nn.Module):
     """Widen, filter each channel, weigh, narrow (MBConv): [N, inputs, H, W] -> [N, outputs, H / stride, W / stride]."""
 
-    def __init__(self, inputs: int, outputs: int, row: Row, stride: int, drop: float) -> None:
+    def __init__(self, inputs: int, outputs: int, stage: Stage, stride: int, drop: float) -> None:
         super().__init__()
-        wide = inputs * row.expand
-        widen = [*_unit(inputs, wide), nn.SiLU(inplace=True)] if row.expand > 1 else []
+        wide = inputs * stage.expand
+        widen = [*_unit(inputs, wide), nn.SiLU(inplace=True)] if stage.expand > 1 else []
         self.body = nn.Sequential(
             *widen,
-            *_unit(wide, wide, row.kernel, stride, groups=wide),
+            *_unit(wide, wide, stage.kernel, stride, groups=wide),
             nn.SiLU(inplace=True),
             _Squeeze(wide, max(1, inputs // 4)),
             *_unit(wide, outputs),
@@ -108,15 +108,15 @@ def efficientnet(member: str) -> nn.Sequential:
         member: a key of `SCALES`.
     """
     scale = SCALES[member]
-    rows = [(row, _width(row.channels, scale.width), math.ceil(row.blocks * scale.depth)) for row in ROWS]
-    total = sum(count for _, _, count in rows)
+    stages = [(stage, _width(stage.channels, scale.width), math.ceil(stage.blocks * scale.depth)) for stage in STAGES]
+    total = sum(count for _, _, count in stages)
     stem, features = _width(STEM, scale.width), _width(HEAD, scale.width)
     blocks: list[nn.Module] = []
     inputs = stem
-    for row, outputs, count in rows:
+    for stage, outputs, count in stages:
         for number in range(count):
-            stride = row.stride if number == 0 else 1
-            blocks.append(_Block(inputs, outputs, row, stride, SURVIVAL_DROP * len(blocks) / total))
+            stride = stage.stride if number == 0 else 1
+            blocks.append(_InvertedResidual(inputs, outputs, stage, stride, SURVIVAL_DROP * len(blocks) / total))
             inputs = outputs
     return nn.Sequential(
         *_unit(3, stem, 3, 2),

@@ -10,7 +10,7 @@ STAGES = (64, 128, 256, 512)
 HIDDEN = 512
 
 
-class _Block(nn.Module):
+class _BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut: [N, inputs, H, W] -> [N, outputs, H / stride, W / stride]."""
 
     def __init__(self, inputs: int, outputs: int, stride: int) -> None:
@@ -42,7 +42,7 @@ def resnet18(*, hidden: bool = False, dropout: float = 0.5) -> nn.Sequential:
     blocks: list[nn.Module] = []
     inputs = STAGES[0]
     for number, outputs in enumerate(STAGES):
-        blocks += [_Block(inputs, outputs, 2 if number else 1), _Block(outputs, outputs, 1)]
+        blocks += [_BasicBlock(inputs, outputs, 2 if number else 1), _BasicBlock(outputs, outputs, 1)]
         inputs = outputs
     head: list[nn.Module] = [nn.Dropout(dropout)]
     if hidden:

@@ -18,7 +18,7 @@ def _separable(inputs: int, outputs: int) -> list[nn.Module]:
     ]
 
 
-class _Block(nn.Module):
+class _SeparableBlock(nn.Module):
     """Separable convolutions beside a shortcut; a block that narrows the picture halves its side."""
 
     def __init__(self, channels: tuple[int, ...], *, relu_first: bool = True, halve: bool = True) -> None:
@@ -54,11 +54,11 @@ def xception(dropout: float = 0.5) -> nn.Sequential:
         nn.Conv2d(32, 64, 3, bias=False),
         nn.BatchNorm2d(64),
         nn.ReLU(inplace=True),
-        _Block((64, 128, 128), relu_first=False),
-        _Block((128, 256, 256)),
-        _Block((256, 728, 728)),
-        *(_Block((728, 728, 728, 728), halve=False) for _ in range(MIDDLE_BLOCKS)),
-        _Block((728, 728, 1024)),
+        _SeparableBlock((64, 128, 128), relu_first=False),
+        _SeparableBlock((128, 256, 256)),
+        _SeparableBlock((256, 728, 728)),
+        *(_SeparableBlock((728, 728, 728, 728), halve=False) for _ in range(MIDDLE_BLOCKS)),
+        _SeparableBlock((728, 728, 1024)),
         *_separable(1024, 1536),
         nn.ReLU(inplace=True),
         *_separable(1536, 2048),

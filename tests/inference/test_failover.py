@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from streamguard.errors import EngineFailed, EngineUnavailable
-from streamguard.inference import Batcher, Candidate, Engine, EngineOptions, LastingEngine, Recovery, candidates
+from streamguard.inference import Batcher, Candidate, Engine, EngineOptions, FailoverEngine, Recovery, candidates
 from streamguard.inference.registry import ranked
 from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
@@ -73,10 +73,10 @@ CROPS = np.zeros((2, 8, 8, 3), np.uint8)
 
 
 @contextmanager
-def lasting(*makers: Maker, recovery: Recovery = QUICK, patience: float = 0.0) -> Iterator[LastingEngine]:
+def lasting(*makers: Maker, recovery: Recovery = QUICK, patience: float = 0.0) -> Iterator[FailoverEngine]:
     """The first maker's engine, and all of them to fall back on."""
     first, label = makers[0].load()
-    engine = LastingEngine(
+    engine = FailoverEngine(
         first, label, [Candidate(maker.name, maker.load) for maker in makers], recovery=recovery, patience=patience
     )
     try:
@@ -93,7 +93,7 @@ def until(met: Callable[[], bool]) -> None:
         pause.wait(0.002)
 
 
-def fail(engine: LastingEngine) -> None:
+def fail(engine: FailoverEngine) -> None:
     with pytest.raises(EngineFailed):
         engine.infer(CROPS)
 

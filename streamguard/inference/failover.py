@@ -1,8 +1,7 @@
-"""An engine that outlives its own failures: loaded again, and where that does not help the next best one is taken."""
+"""Failover of engines: a failed engine is loaded again, and where that does not help the next best one is taken."""
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter
@@ -12,9 +11,10 @@ from dataclasses import dataclass
 from streamguard.errors import EngineFailed, EngineUnavailable, StreamguardError
 from streamguard.inference.engine import Engine, foreign_errors, judged
 from streamguard.inference.recovery import Candidate, EngineHealth, EngineState, Recovery
+from streamguard.logs import get_logger
 from streamguard.types import UInt8Array
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _LEAVE = 5.0
 """Seconds that `close` waits for an engine that is being loaded."""
@@ -40,7 +40,7 @@ class _Judge:
     replaced: bool = False
 
 
-class LastingEngine:
+class FailoverEngine:
     """Judges with the best engine that works. `infer` fails at once while there is none, so that no queue grows.
 
     Loading happens on a thread of its own, which lives only while something is amiss. A call that does not return is
@@ -82,22 +82,22 @@ class LastingEngine:
 
     @property
     def name(self) -> str:
-        """Of the engine that judges."""
+        """Name of the engine that judges."""
         return self._judge.engine.name
 
     @property
     def precision(self) -> str:
-        """Of the engine that judges."""
+        """Precision of the engine that judges."""
         return self._judge.engine.precision
 
     @property
     def device(self) -> str:
-        """Of the engine that judges."""
+        """Device of the engine that judges."""
         return self._judge.engine.device
 
     @property
     def label(self) -> str:
-        """The name in events of the engine that judges."""
+        """Name in events of the engine that judges."""
         return self._judge.label
 
     def describe(self) -> str:
@@ -105,7 +105,7 @@ class LastingEngine:
         return self._judge.engine.describe()
 
     def health(self) -> EngineHealth:
-        """How it does now."""
+        """State of the engine now."""
         with self._changed:
             state, detail = self._state, self._detail
             if stuck := self._stuck():
@@ -170,7 +170,7 @@ class LastingEngine:
             _close(last.engine)
 
     def _stuck(self) -> bool:
-        """Whether none judges and none will: calls hang, or loading does."""
+        """Return whether no engine judges and none will: calls hang, or loading does."""
         loading = 0.0 if self._loading is None else time.monotonic() - self._loading
         return self._state != "ok" and (self._hanging >= self._plan.hanging or loading > self._plan.load)
 
@@ -181,7 +181,7 @@ class LastingEngine:
                 judge.given_up = False
                 self._hanging -= 1
                 self._changed.notify_all()
-                log.warning("a call of engine %s that was given up has returned", judge.engine.name)
+                log.warning("a call that was given up has returned", engine=judge.engine.name)
             else:
                 self._under_way = None
             close = judge.replaced
@@ -202,14 +202,14 @@ class LastingEngine:
                     self._retry = self._plan.retry_best
             self._strikes += strikes
             self._state, self._detail = "recovering", detail
-            log.error("engine %s failed (%s): it is loaded again", self.name, detail)
+            log.error("engine failed and is loaded again", engine=self.name, detail=detail)
             if self._mender is None:
                 self._mender = threading.Thread(target=self._mend, name="streamguard-engine-recovery", daemon=True)
                 self._mender.start()
             self._changed.notify_all()
 
     def _mend(self) -> None:
-        """Bring a working engine, then the best one; ends when that judges, or at `close`."""
+        """Load a working engine, then the best one; ends when that judges, or at `close`."""
         while True:
             with self._changed:
                 if self._closing or (self._state == "ok" and self._place == 0):
@@ -222,13 +222,13 @@ class LastingEngine:
                 self._recover()
 
     def _held_back(self) -> bool:
-        """Whether calls hung that kept it from loading; they do no longer, or it is closed."""
+        """Wait while calls that hang keep an engine from loading; whether there were any."""
         with self._changed:
             if self._hanging < self._plan.hanging:
                 return False
             self._state = "failed"
             self._changed.notify_all()
-            log.error("%d calls of engines do not return: only a restart of the process helps", self._hanging)
+            log.error("calls of engines do not return: only a restart of the process helps", calls=self._hanging)
             self._changed.wait_for(lambda: self._closing or self._hanging < self._plan.hanging)
             self._state = "recovering"
             return True
@@ -246,7 +246,7 @@ class LastingEngine:
                 self._strikes += 1
         with self._changed:
             self._state = "failed"
-        log.error("no engine works; all are tried again in %g s", self._rest)
+        log.error("no engine works; all are tried again", seconds=self._rest)
         if not self._wait(self._rest):
             self._rest = min(2 * self._rest, plan.longest)
             self._place, self._strikes = 0, 0
@@ -279,7 +279,7 @@ class LastingEngine:
                     cause = f"it takes {engine.max_batch} crops at a time, not {self.max_batch}"
                     raise EngineUnavailable(candidate.name, cause)
         except StreamguardError as error:
-            log.error("engine %s cannot be loaded: %s", candidate.name, error)
+            log.error("engine cannot be loaded", engine=candidate.name, detail=str(error))
             with self._changed:
                 self._loads[candidate.name, False] += 1
             return False
@@ -299,14 +299,14 @@ class LastingEngine:
                     self._detail = ""
                 self._loads[candidate.name, True] += 1
                 self._changed.notify_all()
-                log.warning("engine %s judges now (%s)", engine.name, label)
+                log.warning("another engine judges now", engine=engine.name, label=label)
             done.replaced, idle = True, done.began is None
         if idle:
             _close(done.engine)
         return True
 
     def _wait(self, seconds: float) -> bool:
-        """Whether it is closed meanwhile."""
+        """Return whether it is closed meanwhile."""
         with self._changed:
             return self._changed.wait_for(lambda: self._closing, seconds)
 
@@ -315,4 +315,4 @@ def _close(engine: Engine) -> None:
     try:
         engine.close()
     except Exception:
-        log.exception("engine %s could not be closed", engine.name)
+        log.exception("engine could not be closed", engine=engine.name)

@@ -8,7 +8,7 @@ from torch import nn
 from streamguard.models.spec import ModelSpec
 
 
-class Guard(nn.Module):
+class EngineGraph(nn.Module):
     """Normalisation, network and sigmoid in one graph, so that every engine gets the same constants.
 
     Args:

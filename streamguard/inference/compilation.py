@@ -1,11 +1,11 @@
-"""From a factory to an engine that may be used: take it from the cache, or compile, verify and keep it."""
+"""Preparation of an engine for use: take it from the cache, or compile, verify and keep it."""
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +13,21 @@ import numpy as np
 from streamguard.errors import EngineFailed
 from streamguard.inference.cache import EngineCache, Manifest, describe
 from streamguard.inference.engine import Engine, EngineFactory, EngineOptions, foreign_errors
-from streamguard.inference.parity import INT8_BAR, Parity, ParityBar, check_parity, parity_crops
+from streamguard.inference.parity import (
+    INT8_BAR,
+    Parity,
+    ParityBar,
+    answers,
+    check_parity,
+    parity_crops,
+    recorded_answers,
+)
 from streamguard.inference.torch_engine import TorchEngine
+from streamguard.logs import get_logger
 from streamguard.models import LoadedModel
 from streamguard.types import UInt8Array
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +68,8 @@ def prepare(
         options: batch, threads, precision.
         cache: where compiled engines are kept; by default beside the weights or in the user's cache folder.
         bar: how far the engine may be from the reference.
-        crops: uint8 [N, size, size, 3] RGB to verify on; by default `parity_crops`.
+        crops: uint8 [N, size, size, 3] RGB to verify on, judged by the reference here; by default `parity_crops`, with
+            the reference's answers from beside the weights where they were recorded.
         force: compile even if the cache has it.
 
     Raises:
@@ -80,15 +92,20 @@ def prepare(
         compared = parity_crops(spec.size) if crops is None else crops
         if calibration is not None:
             compared = np.concatenate([compared, calibration.held])
-        return check_parity(
+        truth = recorded_answers(spec, compared) if crops is None else None
+        recorded = truth is not None
+        if truth is None:
+            truth = answers(TorchEngine(model, EngineOptions(max_batch=4, threads=options.threads)), compared)
+        parity = check_parity(
             engine,
-            TorchEngine(model, EngineOptions(max_batch=4, threads=options.threads)),
+            truth,
             compared,
             threshold=spec.threshold,
             smallest_component=spec.smallest_component,
             bar=bar,
             fake=None if calibration is None else calibration.fake,
         )
+        return replace(parity, recorded=recorded)
 
     with foreign_errors(factory.name, "asking for its traits"):
         traits = factory.traits(options)
@@ -102,10 +119,12 @@ def prepare(
     kept = store.folder(spec.name, factory.name, traits.get("precision", "any"))
     with store.locked(kept):
         manifest = None if force else store.find(kept, spec, factory.name, traits)
-        if manifest is not None and not manifest.parity.shortfalls(bar):
+        enough = manifest is not None and (crops is None or not manifest.parity.recorded)
+        if manifest is not None and enough and not manifest.parity.shortfalls(bar):
             # Whole files may still not load, after a driver's update for example: they are made again.
             with contextlib.suppress(EngineFailed):
                 return Prepared(_load(factory, model, options, kept), manifest, kept, compiled_now=False)
+        log.info("compiling the detector for this machine, once; this takes seconds, or minutes on a GPU")
         with store.staging(kept) as staged:
             engine, parity = _compile(factory, model, options, staged, verify)
             try:
