@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.database import Database
 from streamguard.alerts.finishing import finished
+from streamguard.alerts.formats import PEOPLE
 from streamguard.alerts.keys import Sealer
+from streamguard.alerts.notices import Notifier
 from streamguard.alerts.outbox import Outbox
 from streamguard.alerts.owner import this_owner
-from streamguard.alerts.queue import Claim, Outcome, Queue, Settled
+from streamguard.alerts.queue import AttemptOutcome, Claim, Queue, Settled
 from streamguard.alerts.schedule import wait_after
-from streamguard.alerts.sender import TIMEOUT, Answer, Sender
+from streamguard.alerts.sender import TIMEOUT, Answer, WebhookSender
 from streamguard.alerts.signing import sign
 from streamguard.alerts.tally import Backlog, Latencies
+from streamguard.clock import Clock, wall_clock
 from streamguard.errors import OutboxError, StreamguardError
+from streamguard.logs import get_logger
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 LEASE = 3 * TIMEOUT
 MEND_EVERY = 60.0
@@ -34,7 +36,7 @@ LONGEST_BACKOFF = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is under way at a time. A face's deliveries to one endpoint are always one after the other.
+    """Limits of deliveries under way at a time. A face's deliveries to one endpoint are always one after the other.
 
     Attributes:
         total: deliveries in all.
@@ -60,7 +62,7 @@ class Deliverer:
     Args:
         database: the outbox's.
         sealer: opens the secrets.
-        sender: sends; entered by the caller, and outliving the deliverer.
+        sender: sends to programs; entered by the caller, and outliving the deliverer.
         outbox: ticked for what becomes due by time; None when somebody else ticks it.
         clock: UTC epoch seconds.
         limits: how much at a time.
@@ -71,7 +73,7 @@ class Deliverer:
         self,
         database: Database,
         sealer: Sealer,
-        sender: Sender,
+        sender: WebhookSender,
         *,
         outbox: Outbox | None = None,
         clock: Clock = wall_clock,
@@ -88,12 +90,14 @@ class Deliverer:
         self._wake = asyncio.Event()
         self._mended = self._ticked = self._looked = float("-inf")
         self._runner: asyncio.Task[None] | None = None
-        self.counts: Counter[Outcome] = Counter()
+        self.notifier: Notifier | None = None
+        """Sends to people, and outlives the deliverer; without one, notices are tried again later."""
+        self.counts: Counter[AttemptOutcome] = Counter()
         """Tries by what became of them, since the start."""
         self.latencies = Latencies()
         """From when a delivery was wanted until the endpoint had it, since the start."""
         self.backlog: list[Backlog] = []
-        """What waited in the database a few seconds ago."""
+        """Deliveries that waited in the database a few seconds ago."""
 
     async def __aenter__(self) -> Self:
         self._runner = asyncio.create_task(self._run(), name="webhook deliverer")
@@ -126,7 +130,7 @@ class Deliverer:
             await self._queue.release()
         except OutboxError as error:
             # The leases run out by themselves; an unsettled delivery comes again, with the same id.
-            log.warning("webhook deliveries could not be handed back: %s", error)
+            log.warning("webhook deliveries could not be handed back", detail=str(error))
 
     async def pump(self) -> None:
         """Send everything that is due at the clock's present time, and settle it; then return.
@@ -150,9 +154,9 @@ class Deliverer:
                 pause = 0.0
             except Exception as error:
                 pause = min(max(2 * pause, 0.5), LONGEST_BACKOFF)
-                # A fault of ours is told with its place; either way deliveries go on.
+                # A fault of our own is logged with its traceback; deliveries go on.
                 unforeseen = None if isinstance(error, OutboxError) else error
-                log.warning("webhook deliveries wait %g s: %s", pause, error, exc_info=unforeseen)
+                log.warning("webhook deliveries wait", seconds=pause, detail=str(error), exc_info=unforeseen)
                 await asyncio.sleep(pause)
                 continue
             if not busy:
@@ -200,14 +204,14 @@ class Deliverer:
             settled = task.result()
             self._settled.append(settled)
             self.counts[settled.outcome] += 1
-            if settled.outcome is Outcome.DELIVERED:
+            if settled.outcome is AttemptOutcome.DELIVERED:
                 self.latencies.add(settled.at - settled.claim.asked)
                 self._failing.discard(subscription)
             else:
                 self._failing.add(subscription)
 
     def _plan(self, waiting: Sequence[str]) -> Mapping[str, int]:
-        """How many more each endpoint may have: those that answer first, among them the least served."""
+        """Return the number of further deliveries by endpoint; those that answer, and the least served, come first."""
         under_way = Counter(self._tasks.values())
         room = self._limits.total - len(self._tasks)
         failing = self._limits.failing - sum(n for one, n in under_way.items() if one in self._failing)
@@ -226,24 +230,33 @@ class Deliverer:
     async def _deliver(self, claim: Claim) -> Settled:
         now = self._clock()
         try:
-            headers = sign(claim.webhook_id, now, claim.body, self._sealer.unseal(claim.sealed))
-            answer = await self._sender.post(claim.url, claim.body, {**headers, "content-type": claim.content_type})
+            secrets = self._sealer.unseal(claim.sealed)
+            if claim.format == PEOPLE:
+                answer = await self._notify(secrets[0].text, claim)
+            else:
+                headers = sign(claim.webhook_id, now, claim.body, secrets)
+                answer = await self._sender.post(claim.url, claim.body, {**headers, "content-type": claim.content_type})
         except StreamguardError as error:
             answer = Answer(None, str(error))
         except Exception as error:
             # A fault of ours in one message must not hold up the others.
-            log.exception("webhook %s could not be tried", claim.webhook_id)
+            log.exception("webhook could not be tried", id=claim.webhook_id)
             answer = Answer(None, f"a fault of the sender ({type(error).__name__})")
         return self._judge(claim, answer)
+
+    async def _notify(self, url: str, claim: Claim) -> Answer:
+        if self.notifier is None:
+            return Answer(None, "this process sends no notices")
+        return await self.notifier.send(url, claim.webhook_id, claim.body)
 
     def _judge(self, claim: Claim, answer: Answer) -> Settled:
         now, code, text = self._clock(), answer.code, answer.text
         if answer.received:
-            return Settled(claim, Outcome.DELIVERED, now, code=code, answer=text)
+            return Settled(claim, AttemptOutcome.DELIVERED, now, code=code, answer=text)
         if code == 410:
-            return Settled(claim, Outcome.GONE, now, code=code, answer=text)
+            return Settled(claim, AttemptOutcome.GONE, now, code=code, answer=text)
         wait = wait_after(claim.attempts + 1, self._chance, answer.retry_after)
         if wait is None:
-            return Settled(claim, Outcome.DEAD, now, code=code, answer=text)
+            return Settled(claim, AttemptOutcome.DEAD, now, code=code, answer=text)
         endpoint = now + answer.retry_after if answer.retry_after else 0.0
-        return Settled(claim, Outcome.RETRY, now, now + wait, code, text, endpoint)
+        return Settled(claim, AttemptOutcome.RETRY, now, now + wait, code, text, endpoint)

@@ -1,4 +1,4 @@
-"""What was sent, what came back, and sending it again."""
+"""Deliveries: their states, the endpoints' answers, and sending again."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
-from streamguard.alerts.clock import Clock, utc, wall_clock
 from streamguard.alerts.database import Database
 from streamguard.alerts.documents import load_event
-from streamguard.alerts.formats import TEST, render, text
+from streamguard.alerts.formats import TEST, render_payload, text
 from streamguard.alerts.rows import delivery_row, insert
 from streamguard.alerts.subscriptions import Status, Subscription, subscription_of
 from streamguard.alerts.tables import deliveries, events, subscriptions
+from streamguard.clock import Clock, utc, wall_clock
 from streamguard.errors import SubscriptionError, UnknownSubscription
 from streamguard.types import Event, EventKind
 
@@ -25,7 +25,7 @@ MOST_REPLAYED = 10_000
 
 
 class DeliveryStatus(StrEnum):
-    """Where a delivery stands."""
+    """State of a delivery."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -174,7 +174,7 @@ class Deliveries:
                 and told.rule.matches(event.stream)
                 and event.kind in told.rule.kinds
                 and (event.track is None or told.rule.strong(event))
-                and (message := render(told.format, event)) is not None
+                and (message := render_payload(told.format, event)) is not None
             ]
             if fresh:
                 await connection.execute(insert(connection, deliveries).on_conflict_do_nothing(), fresh)
@@ -197,7 +197,7 @@ class Deliveries:
             told = await _subscription(connection, subscription)
             if told.status is Status.DISABLED:
                 raise SubscriptionError(f"subscription `{told.id}`", "it is disabled", "resume it first")
-            message = render(told.format, event, test=True)
+            message = render_payload(told.format, event, test=True)
             if message is None:
                 cause = f"{told.format} has no words for a test"
                 raise SubscriptionError(f"subscription `{told.id}`", cause, "choose another format")

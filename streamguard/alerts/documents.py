@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib import resources
 from typing import Any
 
-from streamguard.types import Event, EventKind
+from streamguard.types import Closing, Event, EventKind
 
 SCHEMA = "streamguard.event/1"
 
@@ -24,6 +24,10 @@ def load_event(text: str) -> Event:
     document["at"] = datetime.fromisoformat(document["at"])
     document["kind"] = EventKind(document["kind"])
     document["evidence"] = tuple(document["evidence"])
+    if cause := document.get("cause"):
+        document["cause"] = Closing(cause)
+    if box := document.get("box"):
+        document["box"] = tuple(box)
     return Event(**document)
 
 

@@ -20,18 +20,20 @@ MOST_BYTES = 20_000
 MOST_NAME, MOST_DETAIL = 256, 1000
 NOTICE = "An automated estimate that may be wrong."
 TEST = "webhook.test"
+PEOPLE = "notice"
+"""The format of what is sent to people: the document that their text is made of when it is sent."""
 _SEVERITIES = ((0.85, "high"), (0.6, "medium"), (0.0, "low"))
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
-    """What is sent: the same bytes at every try."""
+class Payload:
+    """Body of a message: the same bytes at every attempt."""
 
     content_type: str
     body: str
 
 
-def render(name: str, event: Event, *, flapping: bool = False, test: bool = False) -> Message | None:
+def render_payload(name: str, event: Event, *, flapping: bool = False, test: bool = False) -> Payload | None:
     """The event in the format `name`; None when the format has no words for it.
 
     Texts beyond 256 (names) and 1,000 (detail) characters are cut, and evidence links left off, last first, where the
@@ -76,6 +78,7 @@ def _document(event: Event, flapping: bool, truncated: bool, kind: str) -> dict[
             "stream": event.stream,
             "epoch": event.epoch,
             "track": event.track,
+            "incident": event.incident,
             "time": event.time,
             "score": event.score,
             "share": event.share,
@@ -83,6 +86,7 @@ def _document(event: Event, flapping: bool, truncated: bool, kind: str) -> dict[
             "model": event.model,
             "engine": event.engine,
             "detail": event.detail,
+            "cause": event.cause.value if event.cause else None,
             "evidence": list(event.evidence),
             "truncated": truncated,
             "notice": NOTICE,
@@ -90,11 +94,11 @@ def _document(event: Event, flapping: bool, truncated: bool, kind: str) -> dict[
     }
 
 
-def _streamguard(event: Event, flapping: bool, truncated: bool, kind: str) -> Message | None:
-    return Message("application/json", _json(_document(event, flapping, truncated, kind)))
+def _streamguard(event: Event, flapping: bool, truncated: bool, kind: str) -> Payload | None:
+    return Payload("application/json", _json(_document(event, flapping, truncated, kind)))
 
 
-def _cloudevents(event: Event, flapping: bool, truncated: bool, kind: str) -> Message | None:
+def _cloudevents(event: Event, flapping: bool, truncated: bool, kind: str) -> Payload | None:
     """CloudEvents 1.0, JSON event format, structured mode."""
     document = {
         "specversion": "1.0",
@@ -107,10 +111,10 @@ def _cloudevents(event: Event, flapping: bool, truncated: bool, kind: str) -> Me
         "dataschema": "urn:streamguard:schema:event:1",
         "data": _document(event, flapping, truncated, kind),
     }
-    return Message("application/cloudevents+json; charset=utf-8", _json(document))
+    return Payload("application/cloudevents+json; charset=utf-8", _json(document))
 
 
-def _ms_graph(event: Event, flapping: bool, truncated: bool, kind: str) -> Message | None:
+def _ms_graph(event: Event, flapping: bool, truncated: bool, kind: str) -> Payload | None:
     """Microsoft Graph (beta) participant: reportSyntheticMedia, the body of the request.
 
     Stream events, and faces without a score, have no place in it. Intent is nothing a detector can see: never
@@ -144,13 +148,14 @@ def _ms_graph(event: Event, flapping: bool, truncated: bool, kind: str) -> Messa
             }
         ],
     }
-    return Message("application/json", _json(document))
+    return Payload("application/json", _json(document))
 
 
-FORMATS: dict[str, Callable[[Event, bool, bool, str], Message | None]] = {
+FORMATS: dict[str, Callable[[Event, bool, bool, str], Payload | None]] = {
     "streamguard": _streamguard,
     "cloudevents": _cloudevents,
     "ms-graph": _ms_graph,
+    PEOPLE: _streamguard,
 }
 
 

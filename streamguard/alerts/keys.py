@@ -103,6 +103,21 @@ class Sealer:
             raise ConfigError("alert key", cause, "restore the key file, or rotate every subscription") from None
         return tuple(Secret(text, until) for text, until in document)
 
+    def seal_text(self, text: str) -> str:
+        """A text as it may lie in the database."""
+        return self._fernet.encrypt(text.encode()).decode()
+
+    def unseal_text(self, sealed: str) -> str:
+        """The text.
+
+        Raises:
+            ConfigError: it was sealed by another key, or damaged.
+        """
+        try:
+            return self._fernet.decrypt(sealed).decode()
+        except InvalidToken:
+            raise ConfigError("alert key", "a text was sealed by another key", "restore the key file") from None
+
 
 def key_of(path: Path) -> bytes:
     """The key in the file; made on first use, readable by its owner only.

@@ -12,30 +12,33 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
-from streamguard.alerts import gate
-from streamguard.alerts.clock import Clock, wall_clock
+from streamguard.alerts import rule_state
 from streamguard.alerts.database import Database
 from streamguard.alerts.documents import dump_event, load_event
-from streamguard.alerts.formats import render, text
-from streamguard.alerts.rows import delivery_row, face_of, insert, webhook_id
+from streamguard.alerts.fencing import NO_FENCES, Fence, fallen
+from streamguard.alerts.formats import render_payload, text
+from streamguard.alerts.incident_rows import INTERRUPTED, incident_of, interrupted, write_incident
+from streamguard.alerts.rows import delivery_row, insert, subject_of, webhook_id
 from streamguard.alerts.subscriptions import Status, Subscription, subscription_of
-from streamguard.alerts.tables import deliveries, events, gates, subscriptions
-from streamguard.types import Event, EventKind
+from streamguard.alerts.tables import deliveries, events, gates, incidents, subscriptions
+from streamguard.clock import Clock, utc, wall_clock
+from streamguard.types import Closing, Event, EventKind
 
 BATCH = 200
 """Gates stepped in one transaction."""
 NOTHING_HELD: Mapping[str, float] = MappingProxyType({})
 
 _Key: TypeAlias = tuple[str, str, str]
-"""subscription, stream, face"""
+"""subscription, stream, incident"""
 
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """What a transaction brought: events that were new, deliveries made."""
+    """Result of a transaction: new events, deliveries made, ids of events that were refused."""
 
     events: int = 0
     deliveries: int = 0
+    refused: frozenset[str] = frozenset()
 
 
 class Outbox:
@@ -49,15 +52,23 @@ class Outbox:
     def __init__(self, database: Database, *, clock: Clock = wall_clock) -> None:
         self._database, self._clock = database, clock
 
-    async def record(self, happened: Sequence[Event], *, hold: Mapping[str, float] = NOTHING_HELD) -> Recorded:
-        """Commit events and what is to be told of them, all or nothing.
+    async def record(
+        self,
+        happened: Sequence[Event],
+        *,
+        hold: Mapping[str, float] = NOTHING_HELD,
+        fences: Mapping[str, Fence] = NO_FENCES,
+    ) -> Recorded:
+        """Commit events and their deliveries, all or nothing.
 
         An event known already is left as it is, so that a caller who does not know whether a commit came through
-        simply records again. The events of one face are recorded in order, by one caller at a time.
+        simply records again. The events of one incident are recorded in order, by one caller at a time.
 
         Args:
             happened: the events.
             hold: event id -> seconds that its first deliveries may wait for `attach`; they go out after it anyway.
+            fences: event id -> what must hold for it to be kept: the event of a worker that has lost its stream is
+                refused, in this very transaction, and nothing of it is told.
 
         Raises:
             OutboxError: nothing was kept; record again.
@@ -65,13 +76,45 @@ class Outbox:
         if not happened:
             return Recorded()
         async with self._database.write() as connection:
+            late = await fallen(connection, {fences[event.id] for event in happened if event.id in fences})
+            refused = frozenset(event.id for event in happened if fences.get(event.id) in late)
+            happened = [event for event in happened if event.id not in refused]
+            if not happened:
+                return Recorded(refused=refused)
             work = _Work(connection, await _subscriptions(connection), self._clock())
+            if not (happened := await work.unended(happened)):
+                return Recorded(refused=refused)
             new = await work.insert(happened, hold)
             await work.load({text(event.stream) for event in new})
             for event in new:
                 await work.take(event)
             made = await work.save()
-        return Recorded(len(new), made)
+        return Recorded(len(new), made, refused)
+
+    async def close_stale(self, before: float) -> list[Event]:
+        """Close incidents without an event since `before` (UTC epoch seconds): their server died.
+
+        Returns:
+            The closings.
+
+        Raises:
+            OutboxError: nothing was changed.
+        """
+        stale = sa.select(incidents).where(incidents.c.closed.is_(None), incidents.c.updated < before)
+        # Two servers may look at the same time; each incident is closed by one of them.
+        stale = stale.order_by(incidents.c.id).limit(BATCH).with_for_update(skip_locked=True)
+        async with self._database.write() as connection:
+            left = [incident_of(row) for row in await connection.execute(stale)]
+            if not left:
+                return []
+            now = self._clock()
+            work = _Work(connection, await _subscriptions(connection), now)
+            ends = await work.insert([interrupted(each, utc(now)) for each in left])
+            await work.load({event.stream for event in ends})
+            for end in ends:
+                await work.take(end)
+            await work.save()
+        return ends
 
     async def attach(self, id: str, links: Sequence[str]) -> int:
         """Give an event its links to evidence, and let what waited for them go out; how many deliveries did.
@@ -96,7 +139,7 @@ class Outbox:
             await connection.execute(events.update().where(events.c.id == id).values(**values))
             rows = (await connection.execute(_waiting_for(id, await _subscriptions(connection)))).all()
             for row in rows:
-                message = render(row.format, replace(event, kind=EventKind(row.kind)), flapping=row.flapping)
+                message = render_payload(row.format, replace(event, kind=EventKind(row.kind)), flapping=row.flapping)
                 told = {} if message is None else {"content_type": message.content_type, "body": message.body}
                 free = deliveries.update().where(deliveries.c.seq == row.seq)
                 await connection.execute(free.values(next_try=now, touched=now, **told))
@@ -131,13 +174,21 @@ class Outbox:
         return load_event(document) if document is not None else None
 
     async def purge(self, before: float) -> int:
-        """Forget events and finished deliveries from before `before` (UTC epoch seconds); how many deliveries."""
+        """Forget events, closed incidents and finished deliveries from before `before` (UTC epoch seconds).
+
+        Returns:
+            How many deliveries.
+        """
         async with self._database.write() as connection:
             finished = (deliveries.c.created < before) & (deliveries.c.status != "pending")
             gone = (await connection.execute(deliveries.delete().where(finished))).rowcount
             # A rule may still wait to tell an event; its gate names it.
             open_streams = sa.select(gates.c.stream)
-            old = (events.c.at < before) & events.c.stream.not_in(open_streams)
+            over = incidents.c.closed.is_not(None) & (incidents.c.updated < before)
+            await connection.execute(incidents.delete().where(over))
+            # An incident is kept whole.
+            kept = events.c.incident.is_(None) | events.c.incident.not_in(sa.select(incidents.c.id))
+            old = (events.c.at < before) & events.c.stream.not_in(open_streams) & kept
             await connection.execute(events.delete().where(old))
         return gone
 
@@ -148,11 +199,30 @@ class _Work:
     def __init__(self, connection: AsyncConnection, subscribed: Sequence[Subscription], now: float) -> None:
         self._connection, self._now = connection, now
         self._subscribed = {one.id: one for one in subscribed}
-        self._gates: dict[_Key, gate.Gate | None] = {}
+        self._gates: dict[_Key, rule_state.RuleState | None] = {}
         self._due: dict[_Key, float | None] = {}
-        self._told: list[tuple[Subscription, gate.Told, str]] = []
+        self._told: list[tuple[Subscription, rule_state.Told, str]] = []
         self._known: dict[str, Event] = {}
         self._held: dict[str, float] = {}
+
+    async def unended(self, happened: Sequence[Event]) -> list[Event]:
+        """Leave out closings of incidents that are closed: another server may have closed them in the place of ours."""
+        ids = sorted({event.incident for event in happened if event.incident and event.kind is EventKind.FAKE_CLOSED})
+        if not ids:
+            return list(happened)
+        query = sa.select(incidents.c.id, incidents.c.closed).where(incidents.c.id.in_(ids)).order_by(incidents.c.id)
+        rows = await self._connection.execute(query.with_for_update())
+        closed = {row.id for row in rows if row.closed is not None}
+        left = []
+        for event in happened:
+            if event.kind is EventKind.FAKE_OPENED:
+                closed.discard(event.incident)
+            elif event.kind is EventKind.FAKE_CLOSED and event.incident:
+                if event.incident in closed:
+                    continue
+                closed.add(event.incident)
+            left.append(event)
+        return left
 
     async def insert(self, happened: Iterable[Event], hold: Mapping[str, float] = NOTHING_HELD) -> list[Event]:
         """Store events; those that were not known, in the order given."""
@@ -166,6 +236,7 @@ class _Work:
                 "kind": event.kind.value,
                 "document": dump_event(event),
                 "held_until": held[event.id],
+                "incident": event.incident,
             }
             for event in unique.values()
         ]
@@ -181,21 +252,22 @@ class _Work:
         query = sa.select(gates).where(gates.c.stream.in_(list(streams)))
         query = query.order_by(gates.c.subscription, gates.c.stream, gates.c.face).with_for_update()
         for row in await self._connection.execute(query):
-            self._gates[row.subscription, row.stream, row.face] = gate.load(json.loads(row.state))
+            self._gates[row.subscription, row.stream, row.face] = rule_state.load(json.loads(row.state))
 
     async def take(self, event: Event) -> None:
-        """Let every rule that means the stream see the event."""
+        """Pass the event to every rule of the stream."""
         if event.kind is EventKind.STREAM_UP:
             await self._end_faces(event)
+        await write_incident(self._connection, event)
         for one in self._subscribed.values():
             if one.rule.matches(event.stream):
-                self._step((one.id, text(event.stream), face_of(event)), event.at.timestamp(), event)
+                self._step((one.id, text(event.stream), subject_of(event)), event.at.timestamp(), event)
 
     def pass_time(self, row: sa.Row[tuple[object, ...]]) -> None:
-        """Let a rule see that time has passed."""
+        """Pass the time to a rule."""
         values = row._mapping
         key = (values["subscription"], values["stream"], values["face"])
-        self._gates[key] = gate.load(json.loads(values["state"]))
+        self._gates[key] = rule_state.load(json.loads(values["state"]))
         if key[0] in self._subscribed:
             self._step(key, self._now, None)
         else:
@@ -211,7 +283,7 @@ class _Work:
                     "subscription": key[0],
                     "stream": key[1],
                     "face": key[2],
-                    "state": json.dumps(gate.dump(self._gates[key] or gate.Gate())),
+                    "state": json.dumps(rule_state.dump(self._gates[key] or rule_state.RuleState())),
                     "due": self._due[key],
                 }
                 for key in changed
@@ -230,23 +302,27 @@ class _Work:
 
     def _step(self, key: _Key, now: float, event: Event | None) -> None:
         subscription = self._subscribed[key[0]]
-        done = gate.step(subscription.rule, self._gates.get(key), now, event, face=bool(key[2]))
+        done = rule_state.step(subscription.rule, self._gates.get(key), now, event, face=bool(key[2]))
         self._gates[key], self._due[key] = done.gate, done.due
         wanted = subscription.rule.kinds
         self._told.extend((subscription, told, told.event) for told in done.told if told.kind in wanted)
 
     async def _end_faces(self, up: Event) -> None:
-        """A new connection has new faces. Those of an earlier one that nobody closed (the guard was killed) end."""
+        """Close the incidents that are open still: a new connection has new faces, and a killed guard closed none."""
         stream = text(up.stream)
-        faces = {key[2] for key, state in self._gates.items() if key[1] == stream and key[2] and _open(state)}
-        ends = [_ending(up, face) for face in sorted(faces)]
+        left = sa.select(incidents).where(incidents.c.stream == stream, incidents.c.closed.is_(None))
+        rows = await self._connection.execute(left.order_by(incidents.c.id))
+        ends = {row.id: replace(interrupted(incident_of(row), up.at), stream=up.stream) for row in rows}
+        for key, state in self._gates.items():
+            # Events recorded without an incident.
+            if key[1] == stream and "/" in key[2] and _open(state):
+                ends[key[2]] = _ending(up, key[2])
         if ends:
-            await self.insert(ends)
-        for end in ends:
-            for key in [
-                key for key, state in self._gates.items() if key[1:] == (stream, face_of(end)) and _open(state)
-            ]:
-                if key[0] in self._subscribed:
+            await self.insert(ends.values())
+        for end in ends.values():
+            await write_incident(self._connection, end)
+            for key in [key for key, state in self._gates.items() if key[1:] == (stream, subject_of(end))]:
+                if key[0] in self._subscribed and _open(self._gates[key]):
                     self._step(key, end.at.timestamp(), end)
 
     async def _deliver(self) -> int:
@@ -257,8 +333,11 @@ class _Work:
                 self._known[row.id], self._held[row.id] = load_event(row.document), row.held_until
         rows = []
         for subscription, told, id in self._told:
+            if id not in self._known:
+                # It was erased.
+                continue
             event = replace(self._known[id], kind=told.kind)
-            message = render(subscription.format, event, flapping=told.flapping)
+            message = render_payload(subscription.format, event, flapping=told.flapping)
             if message is not None:
                 made = delivery_row(subscription.id, event, message, self._now, flapping=told.flapping)
                 rows.append({**made, "next_try": max(self._now, self._held[id])})
@@ -273,7 +352,7 @@ async def _subscriptions(connection: AsyncConnection) -> list[Subscription]:
 
 
 def _waiting_for(event: str, subscribed: Sequence[Subscription]) -> sa.Select[Any]:
-    """The deliveries of an event that nobody has claimed yet, not even one who was killed at it.
+    """Return the deliveries of an event that no process has claimed yet, not even one that was killed.
 
     Who claims a delivery writes `touched`, and only once `next_try` has come.
     """
@@ -285,7 +364,7 @@ def _waiting_for(event: str, subscribed: Sequence[Subscription]) -> sa.Select[An
     return query.order_by(deliveries.c.seq).with_for_update(of=deliveries)
 
 
-def _open(state: gate.Gate | None) -> bool:
+def _open(state: rule_state.RuleState | None) -> bool:
     return state is not None and (state.opened is not None or (state.raised is not None and state.closing is None))
 
 
@@ -300,5 +379,6 @@ def _ending(up: Event, face: str) -> Event:
         track=int(track),
         model=up.model,
         engine=up.engine,
-        detail="the stream was interrupted, and its faces were lost from sight",
+        detail=INTERRUPTED,
+        cause=Closing.STREAM_BROKE,
     )

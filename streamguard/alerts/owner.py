@@ -1,4 +1,4 @@
-"""Who holds a delivery: this process, told apart from every other one, and from its own earlier lives."""
+"""Owner of a delivery: this process, distinct from every other one and from earlier runs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def this_owner() -> str:
 
 
 def is_gone(owner: str) -> bool:
-    """Whether the owner is a process of this machine, seen from here, that runs no more.
+    """Return whether the owner is a process of this machine, seen from here, that has ended.
 
     Owners on other machines, or in other containers, are never known to be gone: their leases run out.
     """
@@ -30,7 +30,7 @@ def _place() -> str:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}-{os.stat('/proc/self/ns/pid').st_ino}"
     except OSError:
-        # Nobody will ever take such an owner for gone.
+        # Such an owner is never taken for gone.
         return f"unknown-{secrets.token_hex(8)}"
 
 
@@ -40,5 +40,5 @@ def _started(pid: int) -> str:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
-    # A killed process that its parent has not yet noticed does no more work.
+    # A killed process that its parent has not yet waited for does no work.
     return "" if fields[0] in {"Z", "X"} else fields[19]

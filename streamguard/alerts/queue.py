@@ -17,11 +17,11 @@ from streamguard.alerts.tables import deliveries, subscriptions
 from streamguard.alerts.tally import Backlog
 
 SKEW = 60.0
-"""Seconds by which clocks may differ; a row written further in the future tells of a clock set back."""
+"""Seconds by which clocks may differ; a row written further in the future means that a clock was set back."""
 
 
-class Outcome(StrEnum):
-    """What became of a try."""
+class AttemptOutcome(StrEnum):
+    """Result of an attempt."""
 
     DELIVERED = "delivered"
     RETRY = "retry"
@@ -32,12 +32,12 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A delivery to be tried now; nobody else tries it before `lease_until`.
+    """Delivery to be tried now; no other process tries it before `lease_until`.
 
     Attributes:
         seq: its row.
         webhook_id, content_type, body: what is sent, the same at every try.
-        subscription, url, sealed: whom to, and the sealed secrets that sign it.
+        subscription, url, format, sealed: whom to, how, and the sealed secrets: of a notice, its whole URL.
         attempts: tries so far.
         asked: when it was made, or last asked for again; UTC epoch seconds.
     """
@@ -46,6 +46,7 @@ class Claim:
     webhook_id: str
     subscription: str
     url: str
+    format: str
     sealed: str
     content_type: str
     body: str
@@ -68,7 +69,7 @@ class Settled:
     """
 
     claim: Claim
-    outcome: Outcome
+    outcome: AttemptOutcome
     at: float
     next_try: float = 0.0
     code: int | None = None
@@ -98,7 +99,7 @@ class Queue:
             return await _waiting(connection, now)
 
     async def backlog(self) -> list[Backlog]:
-        """What waits, one entry per status that subscriptions can have.
+        """Return the waiting deliveries, one entry per status of a subscription.
 
         Raises:
             OutboxError: the database cannot be read.
@@ -204,6 +205,7 @@ class Queue:
                 webhook_id=row.webhook_id,
                 subscription=subscription,
                 url=endpoint.url,
+                format=endpoint.format,
                 sealed=endpoint.secrets,
                 content_type=row.content_type,
                 body=row.body,
@@ -221,12 +223,14 @@ class Queue:
         """
         pending = (deliveries.c.seq == sa.bindparam("row")) & (deliveries.c.status == "pending")
         mine = pending & (deliveries.c.owner == self._owner)
-        for outcome, where in ((Outcome.DELIVERED, pending), (None, mine)):
-            rows = [_values(one) for one in settled if (one.outcome is Outcome.DELIVERED) is (outcome is not None)]
+        for outcome, where in ((AttemptOutcome.DELIVERED, pending), (None, mine)):
+            rows = [
+                _values(one) for one in settled if (one.outcome is AttemptOutcome.DELIVERED) is (outcome is not None)
+            ]
             if rows:
                 await connection.execute(deliveries.update().where(where), rows)
         for one in settled:
-            if one.outcome is Outcome.GONE:
+            if one.outcome is AttemptOutcome.GONE:
                 reason = "the endpoint answered 410 Gone"
                 await set_status(connection, one.claim.subscription, Status.DISABLED, reason, one.at)
             elif one.endpoint_waits:
@@ -235,7 +239,7 @@ class Queue:
 
 
 def _values(one: Settled) -> dict[str, object]:
-    retry = one.outcome is Outcome.RETRY
+    retry = one.outcome is AttemptOutcome.RETRY
     return {
         "row": one.claim.seq,
         "attempts": one.claim.attempts + 1,
@@ -244,7 +248,7 @@ def _values(one: Settled) -> dict[str, object]:
         "touched": one.at,
         "owner": "",
         "lease_until": 0.0,
-        "status": "pending" if retry else "delivered" if one.outcome is Outcome.DELIVERED else "dead",
+        "status": "pending" if retry else "delivered" if one.outcome is AttemptOutcome.DELIVERED else "dead",
         "next_try": one.next_try if retry else one.at,
         "done": None if retry else one.at,
     }

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamguard.alerts.formats import Message, text
+from streamguard.alerts.formats import Payload, text
 from streamguard.types import Event
 
 
@@ -17,13 +17,13 @@ def webhook_id(event: str, subscription: str) -> str:
     return f"msg_{event}_{subscription}"
 
 
-def face_of(event: Event) -> str:
-    """The face an event is about, within its stream; empty for the stream itself."""
-    return "" if event.track is None else f"{event.epoch}/{event.track}"
+def subject_of(event: Event) -> str:
+    """The incident an event is about, else the face within its stream; empty for the stream itself."""
+    return event.incident or ("" if event.track is None else f"{event.epoch}/{event.track}")
 
 
 def delivery_row(
-    subscription: str, event: Event, message: Message, now: float, *, flapping: bool = False
+    subscription: str, event: Event, message: Payload, now: float, *, flapping: bool = False
 ) -> dict[str, Any]:
     """A delivery to be made at once."""
     return {
@@ -32,7 +32,7 @@ def delivery_row(
         "event": event.id,
         "at": event.at.timestamp(),
         "kind": event.kind.value,
-        "order_key": f"{face_of(event)} {text(event.stream)}",
+        "order_key": f"{subject_of(event)} {text(event.stream)}",
         "status": "pending",
         "attempts": 0,
         "next_try": now,

@@ -1,4 +1,4 @@
-"""What a subscriber wants to be told: the rule of a subscription, checked when it is made."""
+"""Rule of a subscription: the events it gets. Checked when it is made."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
 
 
 class QuietHours(BaseModel):
-    """Hours of the week in which nothing is told; what is still so at their end is told then."""
+    """Hours of the week in which nothing is sent; what still holds at their end is sent then."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -75,9 +75,9 @@ class QuietHours(BaseModel):
 
 
 class Rule(BaseModel):
-    """Which events a subscription is told, and when.
+    """Events that a subscription gets, and when.
 
-    A face's alert is *raised* (its `fake.opened` is told) once the face has been held for fake, at the least score
+    An incident's alert is *raised* (its `fake.opened` is told) once the face has been called fake, at the least score
     and share, for `for_seconds` of the last `within_seconds`; it is *cleared* (its `fake.closed` is told) once that
     no longer holds and `hold_seconds` have passed. Nothing is told twice, and nothing is cleared that was not raised.
     """
@@ -87,26 +87,26 @@ class Rule(BaseModel):
     streams: Annotated[tuple[Annotated[str, Field(min_length=1, max_length=256)], ...], Field(max_length=64)] = Field(
         default=("*",), description="Shell patterns (`*`, `?`, `[...]`) of stream names; one match is enough."
     )
-    kinds: tuple[EventKind, ...] = Field(default=FACE_KINDS, description="What is told.")
+    kinds: tuple[EventKind, ...] = Field(default=FACE_KINDS, description="Events that are sent.")
     least_score: Share = Field(default=0.0, description="Calibrated score below which a face does not count as fake.")
     least_share: Share = Field(default=0.0, description="Share of fake frames below which it does not.")
     for_seconds: Seconds = Field(
-        default=0.0, description="M: so many of the last `within_seconds` it is held for fake; 0 raises at once."
+        default=0.0, description="M: so many of the last `within_seconds` it is called fake; 0 raises at once."
     )
     within_seconds: Seconds = Field(default=0.0, description="N, at least M; default: M.")
     hold_seconds: Seconds = Field(default=0.0, description="How long a raised alert stays at the least.")
     cool_down_seconds: Seconds = Field(
-        default=0.0, description="How long after a cleared alert the same face is not raised again."
+        default=0.0, description="How long after a cleared alert the same incident is not raised again."
     )
     update_seconds: Annotated[float, Field(ge=60.0, le=86_400.0, allow_inf_nan=False)] = Field(
-        default=60.0, description="At most one `fake.updated` per face in so many seconds."
+        default=60.0, description="At most one `fake.updated` per incident in so many seconds."
     )
     quiet: Annotated[tuple[QuietHours, ...], Field(max_length=16)] = Field(
-        default=(), description="Hours in which nothing is told."
+        default=(), description="Hours in which nothing is sent."
     )
     flap_count: Annotated[int, Field(ge=2, le=100)] = Field(
         default=5,
-        description="An alert about to be raised for the so-many-th time in `flap_seconds` is told once, marked as "
+        description="An alert about to be raised for the so-many-th time in `flap_seconds` is sent once, marked as "
         "flapping, and cleared only after `flap_seconds` without a fake.",
     )
     flap_seconds: Seconds = Field(default=300.0, description="See `flap_count`.")
@@ -130,11 +130,11 @@ class Rule(BaseModel):
         return self
 
     def matches(self, stream: str) -> bool:
-        """Whether the stream is one of those meant."""
+        """Return whether the stream is one of those meant."""
         return any(fnmatchcase(stream, pattern) for pattern in self.streams)
 
     def strong(self, event: Event) -> bool:
-        """Whether the event's score and share reach the least ones; what has none passes where none is asked for."""
+        """Return whether score and share reach the least ones; an event without any passes where none is asked for."""
         return (self.least_score <= (event.score or 0.0)) and (self.least_share <= (event.share or 0.0))
 
     def quiet_until(self, now: datetime) -> datetime | None:

@@ -1,4 +1,4 @@
-"""When a delivery is tried again (Standard Webhooks, "Deliverability and reliability")."""
+"""Schedule of retries (Standard Webhooks, "Deliverability and reliability")."""
 
 from __future__ import annotations
 

@@ -11,9 +11,9 @@ from typing import Self
 import aiohttp
 from yarl import URL
 
-from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.schedule import read_retry_after
 from streamguard.alerts.targets import PinnedResolver, TargetPolicy
+from streamguard.clock import Clock, wall_clock
 from streamguard.errors import ForbiddenTarget, one_line
 
 TIMEOUT = 20.0
@@ -25,7 +25,7 @@ MOST_KEPT = 200
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back.
+    """Answer of an endpoint.
 
     Attributes:
         code: HTTP status; None when there was no whole answer.
@@ -39,11 +39,11 @@ class Answer:
 
     @property
     def received(self) -> bool:
-        """Whether the endpoint has the message: 2xx. A redirect is a failure."""
+        """Return whether the endpoint has the message: 2xx. A redirect is a failure."""
         return self.code is not None and 200 <= self.code < 300
 
 
-class Sender:
+class WebhookSender:
     """Sends; an async context manager that owns its connections.
 
     Args:

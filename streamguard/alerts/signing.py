@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from standardwebhooks.webhooks import Webhook
 
-from streamguard.alerts.clock import utc
 from streamguard.alerts.keys import Secret
+from streamguard.clock import utc
 
 
 def sign(webhook_id: str, now: float, body: str, secrets: Iterable[Secret]) -> dict[str, str]:

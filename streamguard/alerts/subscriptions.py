@@ -1,7 +1,8 @@
-"""Who is told what, and where: the subscriptions, made, listed, changed, paused, rotated and deleted."""
+"""Subscriptions of webhooks: created, listed, changed, paused, rotated and deleted."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets as random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,13 +12,14 @@ from functools import lru_cache
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.database import Database
-from streamguard.alerts.formats import FORMATS, text
+from streamguard.alerts.formats import FORMATS, PEOPLE, text
 from streamguard.alerts.keys import Sealer, Secret, check_secret, new_secret
+from streamguard.alerts.notices import check_notice, shown_notice
 from streamguard.alerts.rules import FACE_KINDS, Rule
 from streamguard.alerts.tables import deliveries, subscriptions
 from streamguard.alerts.targets import TargetPolicy
+from streamguard.clock import Clock, wall_clock
 from streamguard.errors import SubscriptionError, UnknownSubscription
 
 MOST_SUBSCRIPTIONS = 1000
@@ -28,7 +30,7 @@ MOST_KEPT_SECRETS = 4
 
 
 class Status(StrEnum):
-    """Whether a subscription is sent to."""
+    """State of a subscription."""
 
     ACTIVE = "active"
     PAUSED = "paused"
@@ -44,8 +46,8 @@ class Subscription:
     Attributes:
         id: `sub_` and random letters.
         name: for people.
-        url: where it is sent; may hold a token, so `redact` it before showing it elsewhere.
-        format: `streamguard`, `cloudevents` or `ms-graph`.
+        url: where it is sent; may hold a token, so `redact` it before showing it elsewhere. Of a notice, its scheme.
+        format: `streamguard`, `cloudevents`, `ms-graph`; `notice` for people.
         rule: what is told, and when.
         status, reason: whether it is sent to, and why not.
         created, changed: UTC epoch seconds.
@@ -108,11 +110,13 @@ class Subscriptions:
         """Make a subscription. The secret is returned here and nowhere else.
 
         Args:
-            url: https, or http where the operator allows it; no user name, password or fragment.
+            url: https, or http where the operator allows it; no user name, password or fragment. For a notice, a URL
+                of Apprise with one recipient; kept sealed. What an operator has written, never a stranger: where it
+                leads is not looked at.
             rule: what is told; by default every fake of every stream.
-            format: `streamguard`, `cloudevents` or `ms-graph`.
+            format: `streamguard`, `cloudevents`, `ms-graph` or `notice`.
             name: for people, up to 256 characters.
-            secret: `whsec_` and base64 of 24 to 64 bytes; made when left out.
+            secret: `whsec_` and base64 of 24 to 64 bytes; made when left out. A notice has none.
             id: one that is not in use; made when left out.
 
         Raises:
@@ -122,8 +126,10 @@ class Subscriptions:
         """
         rule = rule or Rule()
         _check(name, format, rule)
-        secret = check_secret(secret) if secret else new_secret()
-        await self._targets.check(url)
+        kept = secret = check_secret(secret) if secret else "" if format == PEOPLE else new_secret()
+        await self.check_url(url, format)
+        if format == PEOPLE:
+            kept, url = url, shown_notice(url)
         now = self._clock()
         row = {
             "id": id or f"sub_{random.token_hex(10)}",
@@ -131,7 +137,7 @@ class Subscriptions:
             "url": url,
             "format": format,
             "rule": rule.model_dump_json(),
-            "secrets": self._sealer.seal((Secret(secret),)),
+            "secrets": self._sealer.seal((Secret(kept),)),
             "status": Status.ACTIVE.value,
             "reason": "",
             "created": now,
@@ -147,16 +153,16 @@ class Subscriptions:
         self._changed()
         return Created(await self.get(str(row["id"])), secret)
 
-    async def check_url(self, url: str) -> None:
-        """Whether `create` would take the URL.
+    async def check_url(self, url: str, format: str = "streamguard") -> None:
+        """Check that `create` would take the URL.
 
         Raises:
             ForbiddenTarget, SubscriptionError: as `create`.
         """
-        await self._targets.check(url)
+        await (asyncio.to_thread(check_notice, url) if format == PEOPLE else self._targets.check(url))
 
     async def list(self) -> list[Subscription]:
-        """All of them, oldest first."""
+        """Return all subscriptions, oldest first."""
         async with self._database.read() as connection:
             rows = await connection.execute(sa.select(subscriptions).order_by(subscriptions.c.created))
             return [subscription_of(row) for row in rows]
@@ -185,9 +191,11 @@ class Subscriptions:
             UnknownSubscription, ForbiddenTarget, SubscriptionError, OutboxError: as `create`.
         """
         if url is not None:
-            await self._targets.check(url)
+            await self.check_url(url, format or "streamguard")
         async with self._database.write() as connection:
             before = subscription_of(await _row(connection, id, lock=True))
+            if PEOPLE in {before.format, format}:
+                _check_notice_change(before, url, format)
             wanted = (
                 before.name if name is None else text(name),
                 before.format if format is None else format,
@@ -204,6 +212,8 @@ class Subscriptions:
             # A new address has asked for no wait.
             if url is not None:
                 values["wait_until"] = 0.0
+            if url is not None and wanted[1] == PEOPLE:
+                values |= {"url": shown_notice(url), "secrets": self._sealer.seal((Secret(url),))}
             await connection.execute(subscriptions.update().where(subscriptions.c.id == id).values(**values))
         self._changed()
         return await self.get(id)
@@ -244,6 +254,8 @@ class Subscriptions:
         secret = check_secret(secret) if secret else new_secret()
         async with self._database.write() as connection:
             row = await _row(connection, id, lock=True)
+            if row.format == PEOPLE:
+                raise SubscriptionError(f"subscription `{id}`", "a notice has no secret", "change its rule in the file")
             now = self._clock()
             old = (
                 Secret(one.text, now + overlap if one.until is None else one.until)
@@ -323,3 +335,10 @@ def _check(name: str, format: str, rule: Rule) -> None:
     if format == "ms-graph" and (foreign := sorted(set(rule.kinds) - set(FACE_KINDS))):
         cause = f"ms-graph has no words for {', '.join(foreign)}"
         raise SubscriptionError("format", cause, "leave these kinds out, or choose another format")
+
+
+def _check_notice_change(before: Subscription, url: str | None, format: str | None) -> None:
+    """A webhook stays one, and a notice too; a new URL of a notice comes from the configuration, with its format."""
+    if format not in {None, before.format} or (url is not None and format is None):
+        cause = "a notice is neither moved nor made a webhook, nor the other way round"
+        raise SubscriptionError(f"subscription `{before.id}`", cause, "change its rule in the configuration file")

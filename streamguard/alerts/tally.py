@@ -1,4 +1,4 @@
-"""How long deliveries took, and what waits: kept for the metrics."""
+"""Durations of deliveries and length of the queue, for the metrics."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Latencies:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits for subscriptions of one status, in the whole database.
+    """Deliveries that wait for subscriptions of one status, in the whole database.
 
     Attributes:
         status: theirs.

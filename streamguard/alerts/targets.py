@@ -1,4 +1,4 @@
-"""Where webhooks may go: no private, local or reserved address, unless the operator allows it.
+"""Policy of webhook addresses: no private, local or reserved one, unless the operator allows it.
 
 A name is resolved when the connection is made, what it resolves to is checked, and that very address is connected
 to: a name that changes its mind in between (DNS rebinding) gains nothing. TLS checks the certificate against the
@@ -36,7 +36,7 @@ _NEVER = tuple(
 
 @dataclass(frozen=True, slots=True)
 class TargetPolicy:
-    """Where webhooks may go.
+    """Policy of webhook addresses.
 
     Attributes:
         allow: networks that are allowed although they are private or local.
@@ -51,7 +51,7 @@ class TargetPolicy:
     lookup: Lookup | None = None
 
     def permits(self, address: Address) -> bool:
-        """Whether the address, and whatever address is wrapped in it, may be connected to."""
+        """Return whether the address, and whatever address is wrapped in it, may be connected to."""
         return all(_public(one) or any(one in network for network in self.allow) for one in _unwrapped(address))
 
     async def check(self, url: str) -> None:
@@ -136,7 +136,7 @@ class PinnedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """As `TargetPolicy.resolve`."""
+        """Resolve as `TargetPolicy.resolve` does."""
         return await self._policy.resolve(host, port, family)
 
     async def close(self) -> None:

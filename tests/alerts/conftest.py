@@ -14,7 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from streamguard.alerts import Database, Outbox, Sealer
-from streamguard.alerts.clock import wall_clock
+from streamguard.clock import wall_clock
 from tests.alerts.tools import Clock, House, house
 from tests.support import postgres
 from tests.support.receiver import Receiver, receiver

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import trustme
 
-from streamguard.alerts import Backlog, Database, DeliveryStatus, Limits, Sealer, Sender, Status, TargetPolicy
-from streamguard.alerts.clock import wall_clock
+from streamguard.alerts import Backlog, Database, DeliveryStatus, Limits, Sealer, Status, TargetPolicy, WebhookSender
 from streamguard.alerts.schedule import WAITS
+from streamguard.clock import wall_clock
 from streamguard.errors import ForbiddenTarget, SubscriptionError
 from tests.alerts.tools import LOOPBACK, Clock, House, event, house
 from tests.support.hosts import refused_port
@@ -205,7 +205,7 @@ async def test_dns_that_turns_to_a_private_address(database: Database, receiving
 
 
 async def test_an_address_in_the_url_is_checked_when_sent(receiving: Receiver) -> None:
-    async with Sender(TargetPolicy(), tls=receiving.trust()) as sender:
+    async with WebhookSender(TargetPolicy(), tls=receiving.trust()) as sender:
         answer = await sender.post(receiving.url("/", "127.0.0.1"), "{}", {})
     assert answer.code is None
     assert "private, local or reserved" in answer.text
@@ -220,7 +220,10 @@ async def test_the_connection_goes_to_the_address_that_was_checked(receiving: Re
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port))]
 
     policy = TargetPolicy(allow=LOOPBACK.allow, lookup=lookup)
-    async with receiver("hooks.example", ca=receiving.ca) as other, Sender(policy, tls=receiving.trust()) as sender:
+    async with (
+        receiver("hooks.example", ca=receiving.ca) as other,
+        WebhookSender(policy, tls=receiving.trust()) as sender,
+    ):
         answer = await sender.post(other.url("/", "hooks.example"), "{}", {})
         assert answer.code == 401
         assert asked == ["hooks.example"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard.alerts import FORMATS, event_schema, render
+from streamguard.alerts import FORMATS, event_schema, render_payload
 from streamguard.alerts.documents import dump_event, load_event
 from streamguard.types import Event, EventKind
 from tests.alerts.conftest import START
@@ -40,12 +40,12 @@ events = st.builds(
 @given(events, st.booleans(), st.booleans())
 def test_every_event_is_valid_and_small(one: Event, flapping: bool, test: bool) -> None:
     for name in FORMATS:
-        message = render(name, one, flapping=flapping, test=test)
+        message = render_payload(name, one, flapping=flapping, test=test)
         if message is None:
             assert name == "ms-graph"
             continue
         assert len(message.body.encode()) < 20_000
-        assert render(name, one, flapping=flapping, test=test) == message
+        assert render_payload(name, one, flapping=flapping, test=test) == message
         document = json.loads(message.body)
         if name == "ms-graph":
             check_graph(document)
@@ -80,7 +80,7 @@ def check_graph(document: dict[str, Any]) -> None:
 
 def test_an_ordinary_alert() -> None:
     one = event("fake.opened", START, id="01JZZZZZZZZZZZZZZZZZZZZZZZ", evidence=("https://guard.example/e/1",))
-    message = render("streamguard", one)
+    message = render_payload("streamguard", one)
     assert message is not None
     assert json.loads(message.body) == {
         "schema": "streamguard.event/1",
@@ -91,6 +91,7 @@ def test_an_ordinary_alert() -> None:
             "stream": "door",
             "epoch": 0,
             "track": 1,
+            "incident": None,
             "time": 1.0,
             "score": 0.9,
             "share": 0.8,
@@ -98,6 +99,7 @@ def test_an_ordinary_alert() -> None:
             "model": "unet_v1@abc",
             "engine": "openvino",
             "detail": "",
+            "cause": None,
             "evidence": ["https://guard.example/e/1"],
             "truncated": False,
             "notice": "An automated estimate that may be wrong.",
@@ -107,7 +109,7 @@ def test_an_ordinary_alert() -> None:
 
 def test_the_schema_is_one_and_refuses() -> None:
     jsonschema.Draft202012Validator.check_schema(event_schema())
-    message = render("streamguard", event("fake.opened", START))
+    message = render_payload("streamguard", event("fake.opened", START))
     assert message is not None
     good = json.loads(message.body)
     for bad in ({**good, "type": "fake.maybe"}, {**good, "schema": "streamguard.event/2"}, {"schema": "x"}):
@@ -116,14 +118,14 @@ def test_the_schema_is_one_and_refuses() -> None:
 
 @pytest.mark.parametrize(("score", "severity"), [(0.0, "low"), (0.6, "medium"), (0.85, "high"), (1.0, "high")])
 def test_the_severity_follows_the_confidence(score: float, severity: str) -> None:
-    message = render("ms-graph", event("fake.opened", START, score=score))
+    message = render_payload("ms-graph", event("fake.opened", START, score=score))
     assert message is not None
     assert json.loads(message.body)["severity"] == severity
 
 
 def test_what_ms_graph_cannot_say() -> None:
-    assert render("ms-graph", event("stream.down", START)) is None
-    assert render("ms-graph", event("fake.opened", START, score=None)) is None
+    assert render_payload("ms-graph", event("stream.down", START)) is None
+    assert render_payload("ms-graph", event("fake.opened", START, score=None)) is None
 
 
 @given(events)

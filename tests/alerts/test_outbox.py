@@ -11,10 +11,10 @@ import pytest
 import sqlalchemy as sa
 
 from streamguard.alerts import Alerts, Database, DeliveryStatus, Outbox, Rule, Sealer, TargetPolicy, key_of
-from streamguard.alerts.clock import wall_clock
 from streamguard.alerts.owner import is_gone, this_owner
 from streamguard.alerts.queue import Queue
 from streamguard.alerts.tables import deliveries, events, gates
+from streamguard.clock import wall_clock
 from streamguard.errors import ConfigError, OutboxError
 from streamguard.types import EventKind
 from tests.alerts.tools import LOOPBACK, House, event, house
@@ -213,6 +213,14 @@ async def test_the_tables_are_those_of_the_migrations(database: Database) -> Non
     async with database.read() as connection:
         found = await connection.run_sync(lambda sync: compare_metadata(MigrationContext.configure(sync), metadata))
     assert found == []
+
+
+@pytest.mark.parametrize(("revision", "age"), [("0001", "an older"), ("9999", "a newer")])
+async def test_the_tables_of_another_version_are_refused(database_url: str, revision: str, age: str) -> None:
+    async with await Database.open(database_url) as made, made.write() as connection:
+        await connection.execute(sa.text("UPDATE alembic_version SET version_num = :it"), {"it": revision})
+    with pytest.raises(OutboxError, match=f"{age} version .*{revision}.* give another database"):
+        await Database.open(database_url)
 
 
 @pytest.mark.parametrize(

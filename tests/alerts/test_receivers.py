@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from streamguard.alerts import Message, Sender, TargetPolicy, new_secret, render
-from streamguard.alerts.clock import wall_clock
+from streamguard.alerts import Payload, TargetPolicy, WebhookSender, new_secret, render_payload
 from streamguard.alerts.keys import Secret
 from streamguard.alerts.signing import sign
+from streamguard.clock import wall_clock
 from tests.alerts.tools import event
 from tests.support.hosts import refused_port
 from tests.support.training_data import ROOT, environment
@@ -47,14 +47,14 @@ async def running(*command: object, cwd: Path, **variables: str) -> AsyncIterato
         await process.communicate()
 
 
-def opened(format: str = "streamguard", **more: Any) -> Message:
+def opened(format: str = "streamguard", **more: Any) -> Payload:
     """A message about an opened fake."""
-    message = render(format, event("fake.opened", wall_clock(), **more))
+    message = render_payload(format, event("fake.opened", wall_clock(), **more))
     assert message is not None
     return message
 
 
-async def post(sender: Sender, port: int, secret: str, id: str, message: Message) -> int | None:
+async def post(sender: WebhookSender, port: int, secret: str, id: str, message: Payload) -> int | None:
     """Sign, send, and return the status."""
     headers = sign(id, wall_clock(), message.body, (Secret(secret),))
     answer = await sender.post(f"http://127.0.0.1:{port}/hook", message.body, headers)
@@ -70,7 +70,7 @@ async def line(stream: asyncio.StreamReader | None) -> str:
 
 async def test_listen_verifies_and_marks_repetitions(tmp_path: Path) -> None:
     command = [*LISTEN, "--port", "0", "--jsonl", "--count", "4"]
-    async with running(*command, cwd=tmp_path) as process, Sender(POLICY) as sender:
+    async with running(*command, cwd=tmp_path) as process, WebhookSender(POLICY) as sender:
         secret = (await line(process.stderr)).removeprefix("secret: ")
         port = int((await line(process.stderr)).rstrip("/").rpartition(":")[2])
         assert await post(sender, port, secret, "msg_1", opened()) == 204
@@ -102,7 +102,7 @@ async def test_listen_tells_people(tmp_path: Path) -> None:
     secret = new_secret()
     async with (
         running(*LISTEN, "--port", "0", "--answer", "500", cwd=tmp_path, STREAMGUARD_WEBHOOK_SECRET=secret) as process,
-        Sender(POLICY) as sender,
+        WebhookSender(POLICY) as sender,
     ):
         port = int((await line(process.stderr)).rstrip("/").rpartition(":")[2])
         assert await post(sender, port, secret, "msg_1", opened(stream="hall\x1b[2J")) == 500
@@ -138,7 +138,7 @@ def test_listen_refuses(tmp_path: Path, arguments: list[str], cause: str) -> Non
 
 async def check_example(process: asyncio.subprocess.Process, port: int, secret: str) -> None:
     """Verifies, refuses, drops repetitions."""
-    async with Sender(POLICY) as sender:
+    async with WebhookSender(POLICY) as sender:
         async with asyncio.timeout(60):
             while await post(sender, port, secret, "msg_0", opened()) is None:
                 assert process.returncode is None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamguard.alerts import QuietHours, Rule, read_rule
-from streamguard.alerts.gate import Gate, Told, dump, load, step
+from streamguard.alerts.rule_state import RuleState, Told, dump, load, step
 from streamguard.errors import SubscriptionError
 from streamguard.types import Event, EventKind
 from tests.alerts.conftest import START
@@ -25,7 +25,7 @@ LENGTH = 900
 def run(rule: Rule, events: list[Event], until: float) -> list[tuple[float, Told]]:
     """Everything told, with its time: events at theirs, time passing exactly when the gate asked for it."""
     told: list[tuple[float, Told]] = []
-    gate: Gate | None = None
+    gate: RuleState | None = None
     due: float | None = None
     queue = sorted(events, key=lambda one: one.at)
     while True:

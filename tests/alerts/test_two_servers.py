@@ -12,7 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streamguard.alerts import Database, Deliveries, DeliveryStatus, Outbox
-from streamguard.alerts.clock import wall_clock
+from streamguard.clock import wall_clock
 from tests.alerts.tools import event
 from tests.server.page.serving import served
 from tests.server.test_webhooks_api import LOOPBACK, subscribed

@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
-from streamguard.alerts import Alerts, Database, Deliveries, Rule
-from streamguard.alerts.clock import wall_clock
+from streamguard.alerts import Alerts, Database, Rule
 from streamguard.alerts.owner import this_owner
 from streamguard.alerts.queue import Queue
+from streamguard.clock import wall_clock
 from streamguard.errors import OutboxError
 from tests.alerts.tools import LOOPBACK, House, event
 from tests.support.receiver import Receiver, answering, first
@@ -165,41 +163,3 @@ async def test_links_for_an_event_that_is_not_committed_yet(
         await alerts.attach(opened.id, LINKS)
         await receiving.until(lambda: bool(receiving.accepted()))
     assert receiving.accepted()[0].document["data"]["evidence"] == list(LINKS)
-
-
-async def test_an_outbox_of_the_version_before(tmp_path: Path) -> None:
-    """Its tables are brought up to date, with what lies in them."""
-    url = f"sqlite:///{tmp_path / 'alerts.db'}"
-    engine = sa.create_engine(url)
-    with engine.begin() as connection:
-        config = Config()
-        config.set_main_option("script_location", "streamguard:alerts/migrations")
-        config.attributes["connection"] = connection
-        command.upgrade(config, "0001")
-        row = {
-            **dict.fromkeys(("name", "url", "secrets", "reason"), ""),
-            **{"id": "sub_1", "format": "streamguard", "rule": "{}", "status": "active"},
-            **{"created": 5.0, "changed": 5.0, "wait_until": 0.0},
-        }
-        insert(connection, "subscriptions", row)
-        delivery = {
-            **dict.fromkeys(("order_key", "owner", "answer", "content_type", "body"), ""),
-            **{"webhook_id": "msg_1", "subscription": "sub_1", "event": "1", "kind": "fake.opened"},
-            **{"status": "delivered", "attempts": 1, "at": 5.0, "next_try": 5.0, "touched": 5.0},
-            **{"lease_until": 0.0, "created": 7.0},
-        }
-        insert(connection, "deliveries", delivery)
-    engine.dispose()
-    async with await Database.open(url) as database:
-        (one,) = await Deliveries(database).list()
-        assert one.webhook_id == "msg_1"
-        async with database.read() as connection:
-            found = (await connection.execute(sa.text("SELECT asked, flapping FROM deliveries"))).one()
-        assert (found.asked, found.flapping) == (7.0, 0)
-
-
-def insert(connection: sa.Connection, table: str, row: dict[str, object]) -> None:
-    """A row, written as the version before would have."""
-    names = ", ".join(row)
-    values = ", ".join(f":{name}" for name in row)
-    connection.execute(sa.text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)

@@ -19,11 +19,11 @@ from streamguard.alerts import (
     Limits,
     Outbox,
     Sealer,
-    Sender,
     Subscriptions,
     TargetPolicy,
+    WebhookSender,
 )
-from streamguard.alerts.clock import utc
+from streamguard.clock import utc
 from streamguard.types import Event, EventKind
 from tests.support.receiver import Receiver
 
@@ -98,7 +98,9 @@ async def house(
 ) -> AsyncIterator[House]:
     """Everything around a database; deliveries are made by `tell` and `pump` only."""
     async with contextlib.AsyncExitStack() as stack:
-        sender = await stack.enter_async_context(Sender(policy, timeout=limit, tls=receiver.trust(), clock=clock))
+        sender = await stack.enter_async_context(
+            WebhookSender(policy, timeout=limit, tls=receiver.trust(), clock=clock)
+        )
         outbox = Outbox(database, clock=clock)
         deliverer = Deliverer(database, sealer, sender, outbox=outbox, clock=clock, limits=limits, chance=lambda: 0.5)
         stack.push_async_callback(deliverer.close)

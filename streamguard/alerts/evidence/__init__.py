@@ -1,4 +1,4 @@
-"""What shows an alert was right: pictures, a clip, a signed manifest, and links that expire."""
+"""Evidence of an alert: pictures, a clip, a signed manifest, and links that expire."""
 
 from streamguard.alerts.evidence.links import LinkSigner
 from streamguard.alerts.evidence.manifest import ManifestSigner, verify_manifest

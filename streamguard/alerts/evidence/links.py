@@ -1,4 +1,4 @@
-"""Links that whoever holds them may follow, until they expire."""
+"""Signed links that need no token and expire."""
 
 from __future__ import annotations
 
@@ -32,9 +32,13 @@ class LinkSigner:
 
     def link(self, path: str, expires: float) -> str:
         """The signed URL of a path (without a leading slash), valid before `expires` (UTC epoch seconds)."""
+        return f"{self._base}/{self.relative(path, expires)}"
+
+    def relative(self, path: str, expires: float) -> str:
+        """The same without the base."""
         until = int(expires)
         query = urlencode({"expires": until, "signature": self._sign(path, until)})
-        return f"{self._base}/{quote(path)}?{query}"
+        return f"{quote(path)}?{query}"
 
     def check(self, path: str, query: Mapping[str, str], now: float) -> None:
         """Refuse a path whose link was not signed here, was changed, or has expired.

@@ -40,7 +40,7 @@ class ManifestSigner:
 
     @property
     def public_key(self) -> bytes:
-        """32 bytes, to be handed to whoever verifies."""
+        """Public key, 32 bytes, for those who verify."""
         raw = serialization.Encoding.Raw, serialization.PublicFormat.Raw
         return self._key.public_key().public_bytes(*raw)
 

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
-from streamguard.alerts.clock import Clock, wall_clock
 from streamguard.alerts.evidence.links import LinkSigner
 from streamguard.alerts.evidence.manifest import ManifestSigner
+from streamguard.clock import Clock, wall_clock
 from streamguard.errors import EvidenceError, EvidenceGone, OutputError
 from streamguard.types import Event
 
@@ -25,7 +26,7 @@ _PARTIAL = ".partial"
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep removed: events' folders, and their bytes."""
+    """Result of a sweep: events' folders removed, and their bytes."""
 
     events: int = 0
     bytes: int = 0
@@ -118,8 +119,36 @@ class EvidenceStore:
         file = (self._root / path).resolve()
         if not file.is_relative_to(self._root.resolve()) or not file.is_file():
             cause = "it was erased, or its time is over"
-            raise EvidenceGone("evidence", cause, "ask for a copy whoever followed the link before; none is left here")
+            raise EvidenceGone("evidence", cause, "ask earlier readers of the link for a copy")
         return file
+
+    def read_link(self, link: str) -> bytes | None:
+        """Return the target of a link of this store; None where it is no longer kept, or is another's link."""
+        parts = urlsplit(link)
+        try:
+            return self.open("/".join(parts.path.split("/")[-3:]), dict(parse_qsl(parts.query))).read_bytes()
+        except (EvidenceError, OSError):
+            return None
+
+    def kept(self, event: Event) -> dict[str, str]:
+        """Return the kept files of an event: file name -> signed link, relative to the base of all links."""
+        if not _NAME.fullmatch(event.id):
+            return {}
+        place, until = self._stream(event.stream) / event.id, self._clock() + self._link_age
+        relative = place.relative_to(self._root).as_posix()
+        with contextlib.suppress(OSError):
+            names = sorted(file.name for file in place.iterdir())
+            return {name: self._links.relative(f"{relative}/{name}", until) for name in names}
+        return {}
+
+    def read(self, event: Event, name: str) -> bytes | None:
+        """A file that is kept of an event; None where there is none."""
+        if not (_NAME.fullmatch(event.id) and _NAME.fullmatch(name)):
+            return None
+        try:
+            return (self._stream(event.stream) / event.id / name).read_bytes()
+        except OSError:
+            return None
 
     def sweep(self) -> Swept:
         """Remove what is too old, then the oldest until the rest fits; and what a kill left half written."""
@@ -163,5 +192,5 @@ class EvidenceStore:
         return events
 
     def _stream(self, name: str) -> Path:
-        """By hash: a stream's name may hold anything, and is nobody's business on disk."""
+        """Name of a stream's folder, by hash: the name may hold any character, and stays off the disk."""
         return self._root / hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:32]

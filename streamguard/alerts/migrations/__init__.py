@@ -1,1 +1,1 @@
-"""How the outbox's tables came to be, step by step (alembic)."""
+"""Migrations of the alerts database (alembic)."""

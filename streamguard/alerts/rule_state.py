@@ -1,4 +1,4 @@
-"""When an alert is raised, kept up to date and cleared: a rule's pure state machine for one face or stream.
+"""State machine of a rule for one incident or stream: an alert is raised, updated and cleared.
 
 Times are UTC epoch seconds. The state is small, JSON-able and stored together with the event that changed it, so
 that a process killed at any moment goes on where it was.
@@ -15,7 +15,7 @@ from streamguard.alerts.rules import Rule
 from streamguard.types import Event, EventKind
 
 CLOSING = {EventKind.FAKE_OPENED: EventKind.FAKE_CLOSED, EventKind.STREAM_DOWN: EventKind.STREAM_UP}
-"""What ends what."""
+"""Closing event of each opening one."""
 MOST_SPANS = 256
 TOLERANCE = 1e-5
 """Seconds; epoch seconds as floats are exact to less than that."""
@@ -23,7 +23,7 @@ TOLERANCE = 1e-5
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """One event to be told now.
+    """Event to be sent now.
 
     Attributes:
         event: the event's id.
@@ -37,7 +37,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class RuleState:
     """The state for one subject of one subscription.
 
     Attributes:
@@ -69,7 +69,7 @@ class Gate:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a step brings.
+    """Result of a step.
 
     Attributes:
         gate: the state after it; None when nothing needs to be remembered.
@@ -77,23 +77,23 @@ class Step:
         due: when the gate must be stepped again without an event; None when only an event can change it.
     """
 
-    gate: Gate | None
+    gate: RuleState | None
     told: tuple[Told, ...]
     due: float | None
 
 
-def dump(gate: Gate) -> dict[str, Any]:
+def dump(gate: RuleState) -> dict[str, Any]:
     """The gate as JSON, without what is at its default."""
     return {name: value for name, value in asdict(gate).items() if value not in (None, (), False)}
 
 
-def load(document: dict[str, Any]) -> Gate:
+def load(document: dict[str, Any]) -> RuleState:
     """The gate of a JSON document made by `dump`."""
     spans = tuple((start, end) for start, end in document.get("spans", ()))
-    return Gate(**{**document, "spans": spans, "raises": tuple(document.get("raises", ()))})
+    return RuleState(**{**document, "spans": spans, "raises": tuple(document.get("raises", ()))})
 
 
-def step(rule: Rule, gate: Gate | None, now: float, event: Event | None = None, *, face: bool = True) -> Step:
+def step(rule: Rule, gate: RuleState | None, now: float, event: Event | None = None, *, face: bool = True) -> Step:
     """Take in one event, or none when time alone has passed.
 
     Args:
@@ -104,7 +104,7 @@ def step(rule: Rule, gate: Gate | None, now: float, event: Event | None = None, 
         event: what happened to this face or stream.
         face: the subject is a face. For a stream, M of N and hold do not count.
     """
-    gate = gate or Gate()
+    gate = gate or RuleState()
     marks = (gate.since, gate.raised, gate.ended, gate.cleared, gate.spoken)
     now = max(now, *(mark for mark in marks if mark is not None), now)
     told: list[Told] = []
@@ -122,7 +122,7 @@ def step(rule: Rule, gate: Gate | None, now: float, event: Event | None = None, 
     return _rest(rule, gate, now, tuple(told), face, quiet)
 
 
-def _take(rule: Rule, gate: Gate, now: float, event: Event, face: bool) -> Gate:
+def _take(rule: Rule, gate: RuleState, now: float, event: Event, face: bool) -> RuleState:
     if event.kind in CLOSING.values():
         if gate.since is not None:
             spans = (*gate.spans, (gate.since, now))[-MOST_SPANS:]
@@ -140,8 +140,8 @@ def _take(rule: Rule, gate: Gate, now: float, event: Event, face: bool) -> Gate:
     return gate
 
 
-def _speak(rule: Rule, gate: Gate, now: float, told: list[Told], face: bool) -> Gate:
-    """Tell what may be told at `now`."""
+def _speak(rule: Rule, gate: RuleState, now: float, told: list[Told], face: bool) -> RuleState:
+    """Return the event that may be sent at `now`."""
     opening = EventKind.FAKE_OPENED if face else EventKind.STREAM_DOWN
     if gate.raised is None and gate.opening is not None and _reached(_raise_at(rule, gate, now, face), now):
         raises = (*(at for at in gate.raises if now - at < rule.flap_seconds), now)
@@ -157,8 +157,8 @@ def _speak(rule: Rule, gate: Gate, now: float, told: list[Told], face: bool) -> 
     return gate
 
 
-def _rest(rule: Rule, gate: Gate, now: float, told: tuple[Told, ...], face: bool, quiet: datetime | None) -> Step:
-    """When the gate has something to do again, and whether there is anything to remember."""
+def _rest(rule: Rule, gate: RuleState, now: float, told: tuple[Told, ...], face: bool, quiet: datetime | None) -> Step:
+    """Return the time of the gate's next step, and whether its state must be kept."""
     moments = []
     if gate.raised is None and gate.opening is not None:
         moments.append(_raise_at(rule, gate, now, face))
@@ -184,22 +184,22 @@ def _reached(moment: float, now: float) -> bool:
     return moment <= now + TOLERANCE
 
 
-def _raise_at(rule: Rule, gate: Gate, now: float, face: bool) -> float:
+def _raise_at(rule: Rule, gate: RuleState, now: float, face: bool) -> float:
     moment = _counted_at(rule, gate, now) if face and rule.for_seconds else now
     return moment if gate.cleared is None else max(moment, gate.cleared + rule.cool_down_seconds)
 
 
-def _update_at(rule: Rule, gate: Gate, now: float) -> float:
+def _update_at(rule: Rule, gate: RuleState, now: float) -> float:
     return now if gate.spoken is None else gate.spoken + rule.update_seconds
 
 
-def _clear_at(rule: Rule, gate: Gate, face: bool) -> float:
+def _clear_at(rule: Rule, gate: RuleState, face: bool) -> float:
     assert gate.raised is not None
     held = gate.raised + (rule.hold_seconds if face else 0.0)
     return max(held, (gate.ended or gate.raised) + rule.flap_seconds) if gate.flapping else held
 
 
-def _counted_at(rule: Rule, gate: Gate, now: float) -> float:
+def _counted_at(rule: Rule, gate: RuleState, now: float) -> float:
     """The first moment from `now` on at which M of the last N seconds count, if the subject goes on counting.
 
     What counts in the window never falls while the subject counts: it gains a second each second, and loses at most

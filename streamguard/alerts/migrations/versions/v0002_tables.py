@@ -3,7 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0001"
+# Of the tables as they are; databases of 0001 were made before any release.
+revision = "0002"
 down_revision = None
 branch_labels = None
 depends_on = None
@@ -18,6 +19,7 @@ def upgrade() -> None:
         sa.Column("stream", sa.Text(), nullable=False),
         sa.Column("kind", sa.String(32), nullable=False),
         sa.Column("document", sa.Text(), nullable=False),
+        sa.Column("held_until", sa.Double(), nullable=False, server_default=sa.text("0")),
     )
     op.create_index("ix_events_at", "events", ["at"])
     op.create_table(
@@ -55,6 +57,8 @@ def upgrade() -> None:
         sa.Column("done", sa.Double()),
         sa.Column("content_type", sa.Text(), nullable=False),
         sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("flapping", sa.Boolean(), nullable=False, server_default=sa.false()),
+        sa.Column("asked", sa.Double(), nullable=False, server_default=sa.text("0")),
         sqlite_autoincrement=True,
     )
     op.create_index("deliveries_log", "deliveries", ["subscription", "at"])
