@@ -1,4 +1,4 @@
-"""What a URL, path or camera name stands for, and the libav options that open it."""
+"""Meaning of a URL, path or camera name, and the libav options that open it."""
 
 from __future__ import annotations
 
@@ -27,12 +27,19 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]+)://")
 
 # A playlist names further files and hosts: a local one must not reach the network, a remote one not the disk.
 _LOCAL_PROTOCOLS = "file,crypto,data"
+_CONTAINED_FORMATS = ",".join(
+    (
+        *("mov", "mp4", "m4a", "3gp", "3g2", "mj2", "matroska", "webm", "avi", "mpegts", "mpeg", "mpegvideo", "flv"),
+        *("ogg", "asf", "mxf", "gxf", "nut", "rm", "wtv", "ivf", "obu", "h264", "hevc", "m4v", "mjpeg", "gif", "dv"),
+        *("yuv4mpegpipe", "mp3", "aac", "wav", "flac"),
+    )
+)
 _WEB_PROTOCOLS = "http,https,tls,tcp,httpproxy,crypto,data"
 
 
 @dataclass(frozen=True, slots=True)
 class SourceOptions:
-    """How a source is opened.
+    """Options for opening a source.
 
     Attributes:
         transport: what carries RTSP media.
@@ -51,6 +58,8 @@ class SourceOptions:
         ca_file: PEM file of the certificates that are trusted; None takes the system's store (or `SSL_CERT_FILE`),
             and certifi's where there is none.
         hwaccel: the device that decodes, `auto` for the first one here; software where there is none.
+        contained: a file is opened only where it holds all of its media itself: no playlist, which names further files
+            and hosts. For files that somebody else has chosen.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -67,6 +76,7 @@ class SourceOptions:
     token: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
     hwaccel: Hardware = "off"
+    contained: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,9 @@ def _file(url: str, name: str, options: SourceOptions) -> Address:
     try:
         empty = path.is_file() and path.stat().st_size == 0
         if path.is_dir():
-            raise SourceNotFound(url, "this is a folder, not a file", "Give the path of a video in it")
+            raise SourceNotFound(
+                url, "this is a folder, not a file", "Name a file in it, or `scan` it with --recursive"
+            )
         if not path.exists():
             raise SourceNotFound(url, "there is no such file", "Check the path's spelling")
         with path.open("rb"):
@@ -193,4 +205,7 @@ def _file(url: str, name: str, options: SourceOptions) -> Address:
     if empty:
         raise EmptyMedia(url, "the file is empty", "Record or copy it again")
     # The prefix keeps libav from reading a colon in a file's name as a protocol.
-    return Address(url, f"file:{path}", "file", options.input_format, {"protocol_whitelist": _LOCAL_PROTOCOLS})
+    extra = {"protocol_whitelist": _LOCAL_PROTOCOLS}
+    if options.contained:
+        extra = {"protocol_whitelist": "file", "format_whitelist": _CONTAINED_FORMATS}
+    return Address(url, f"file:{path}", "file", options.input_format, extra)

@@ -1,4 +1,4 @@
-"""Telling pictures that piled up while the network stood still from those of this moment."""
+"""Detection of pictures that piled up while the network stood still."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SPAN = 0.5
 """Seconds over which that is measured."""
 
 
-class Backlog:
+class NetworkBacklog:
     """Finds the pictures of a live source that come late in a burst, after the network has stood still.
 
     A picture is late by what it came later than the most punctual one so far. A sender whose own clock paused or runs
@@ -29,7 +29,7 @@ class Backlog:
         self._recent: deque[tuple[float, float]] = deque()
 
     def old(self, time: float, now: float) -> bool:
-        """Whether a picture is one of those that piled up.
+        """Return whether a picture is one of those that piled up.
 
         Args:
             time: media seconds, not falling.

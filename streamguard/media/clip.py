@@ -18,7 +18,7 @@ Container: TypeAlias = Literal["mp4", "webm"]
 
 
 def clip_container(head: bytes) -> Container:
-    """What kind of file `clip_bytes` makes: WebM of VP8, for which MP4 has no place; MP4 of everything else.
+    """Kind of file that `clip_bytes` makes: WebM of VP8, for which MP4 has no place; MP4 of everything else.
 
     Args:
         head: from `PacketRing.cut`.
@@ -63,7 +63,7 @@ def _container(stream: VideoStream) -> Container:
 
 
 def _rising(packets: Sequence[CompressedPacket]) -> list[CompressedPacket]:
-    """Without those whose decoding time does not rise: a container refuses them."""
+    """Drop packets whose decoding time does not rise: a container refuses them."""
     kept: list[CompressedPacket] = []
     last: Fraction | None = None
     for one in packets:

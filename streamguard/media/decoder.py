@@ -37,7 +37,7 @@ class FrameDecoder:
 
     @property
     def lost(self) -> bool:
-        """Whether nothing that came of late was of the codec, after pictures had come: the sender has changed it.
+        """Return whether the sender has changed the codec: after pictures, nothing that came of late was of it.
 
         No demuxer tells: libav's keeps the codec that a stream began with.
         """

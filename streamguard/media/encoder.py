@@ -19,6 +19,7 @@ from streamguard.errors import OutputError
 from streamguard.files import publish
 from streamguard.media.failures import output_failure
 from streamguard.media.picture import frame_of
+from streamguard.media.soundtrack import SoundTrack
 from streamguard.types import Picture
 
 _CLOCK = 90_000
@@ -121,8 +122,12 @@ class Mp4Writer:
             self._container.mux(self._stream.encode(frame))
         self._written += 1
 
-    def close(self) -> None:
-        """Finish the file and give it its name. A no-op when it is closed."""
+    def close(self, sound: SoundTrack | None = None) -> None:
+        """Finish the file and give it its name. A no-op when it is closed.
+
+        Args:
+            sound: what is put beside the pictures, where any was heard.
+        """
         if self._container is None or self._stream is None:
             return
         if self._written == 0:
@@ -132,6 +137,13 @@ class Mp4Writer:
             self._container.mux(self._stream.encode(None))
             self._container.close()
             self._container = None
+            if sound is not None and sound.heard:
+                mixed = self._partial.with_suffix(".mixed")
+                try:
+                    sound.mix(self._partial, mixed)
+                    mixed.replace(self._partial)
+                finally:
+                    mixed.unlink(missing_ok=True)
             publish(self._partial, self.path)
 
     def abort(self) -> None:

@@ -82,7 +82,7 @@ _WRITING = {
 
 
 def open_failure(address: Address, error: BaseException, *, timed_out: bool) -> StreamguardError:
-    """What a failure to open `address` is called.
+    """Return the error for a failure to open `address`.
 
     Args:
         timed_out: the time limit had passed. RTSP reports an interrupted wait as invalid data, so the error itself
@@ -103,7 +103,7 @@ def open_failure(address: Address, error: BaseException, *, timed_out: bool) -> 
 
 
 def read_failure(address: Address, error: BaseException, *, live: bool, timed_out: bool) -> StreamguardError:
-    """What a failure in the middle of reading `address` is called."""
+    """Return the error for a failure in the middle of reading `address`."""
     if timed_out or isinstance(error, (av.error.ExitError, TimeoutError)):
         return SourceTimeout(address.shown, "the source stopped sending", "Check the source and the network")
     if live or address.kind != "file":
@@ -112,13 +112,13 @@ def read_failure(address: Address, error: BaseException, *, live: bool, timed_ou
 
 
 def output_failure(path: object, error: BaseException) -> OutputError:
-    """What a failure to write `path` is called."""
+    """Return the error for a failure to write `path`."""
     cause, remedy = _WRITING.get(getattr(error, "errno", None) or 0, ("it cannot be written", ""))
     return OutputError(str(path), cause, remedy or "Check the name, the size and the codec")
 
 
 def push_failure(shown: str, name: str, code: int | None) -> OutputError:
-    """What a failure of an output is called.
+    """Return the error for a failure of an output.
 
     Args:
         shown: where it goes.
@@ -172,7 +172,7 @@ def _resolves(host: str) -> bool:
 
 
 def _distrusted(address: Address, ca_file: str) -> str:
-    """Why the host's certificate is refused; empty when it is not. libav says no more than "I/O error"."""
+    """Reason why the host's certificate is refused; empty when it is not. libav says no more than "I/O error"."""
     place = (address.host or "", address.port or _TLS_PORTS[urlsplit(address.name).scheme.lower()])
     try:
         context = ssl.create_default_context(cafile=ca_file)

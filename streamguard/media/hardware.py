@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from typing import Literal, TypeAlias
 
 import av
 from av.codec.hwaccel import HWAccel, hwdevices_available
 
-log = logging.getLogger(__name__)
+from streamguard.logs import get_logger
+
+log = get_logger(__name__)
 
 Hardware: TypeAlias = Literal["off", "auto", "cuda", "vaapi", "qsv", "vdpau", "videotoolbox", "d3d11va"]
 _BEST_FIRST = ("cuda", "vaapi", "qsv", "videotoolbox", "d3d11va", "vdpau")
@@ -18,8 +19,9 @@ _PROBED = ("h264", "hevc")
 
 
 def accelerator(wanted: Hardware) -> HWAccel | None:
-    """What libav is to decode with; None for software. A codec or picture that the device does not take is decoded in
-    software by libav itself.
+    """Return libav's hardware decoder; None for software.
+
+    A codec or picture that the device does not take is decoded in software by libav itself.
 
     Args:
         wanted: `off`, a device, or `auto` for the first one that is here. A device that is not here, or that libav was
@@ -37,7 +39,7 @@ def accelerator(wanted: Hardware) -> HWAccel | None:
 
 @cache
 def usable(device: str) -> bool:
-    """Whether the device can be opened here; asked once in the life of the process."""
+    """Return whether the device can be opened here; asked once in the life of the process."""
     if device not in hwdevices_available():
         return False
     for codec in _PROBED:
@@ -54,4 +56,4 @@ def _tell(wanted: str) -> None:
     if wanted == "auto":
         log.info("no device that decodes video was found: it is decoded in software")
     else:
-        log.warning("%s cannot be used here: video is decoded in software", wanted)
+        log.warning("device cannot be used here: video is decoded in software", device=wanted)

@@ -1,4 +1,4 @@
-"""Breaking off a libav call that blocks in another thread.
+"""Interruption of a libav call that blocks in another thread.
 
 libav asks a callback, several times a second, whether to give up. PyAV's callback compares the clock with the
 time-out that was fixed when the call began, and there is no other way in from outside. So the clock is where we
@@ -59,7 +59,7 @@ class Interrupt:
 
     @property
     def is_set(self) -> bool:
-        """Whether a stop was requested."""
+        """Return whether a stop was requested."""
         return self._event.is_set()
 
     def set(self) -> None:
@@ -75,7 +75,7 @@ class Interrupt:
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """As `with interrupt:`, and the call is also broken off after so many seconds.
+        """Guard a call as `with interrupt:` does, and break it off after so many seconds.
 
         libav's own limit is one of silence: packets that nobody asked for begin it anew each time.
         """

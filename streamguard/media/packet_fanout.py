@@ -6,16 +6,16 @@ An aiortc track whose `recv` returns packets is packetised and not encoded; so a
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from streamguard.media.live_encoder import LiveCodec, LiveEncoder, Packet
-from streamguard.media.viewer_rate import next_rate
 from streamguard.types import Picture
 
 _WAITING_PACKETS = 60
@@ -25,6 +25,8 @@ _LOOK = 1.0
 _CALM = 5.0
 """Seconds until a rate that was changed is raised again."""
 _FALL, _FALL_COUNTS = 0.97, 3.0
+_LEAST_SHARE, _LEAST = 0.125, 100_000
+_SHORT, _BELOW, _RISE = 0.9, 0.9, 1.25
 
 
 class PacketTrack(MediaStreamTrack):
@@ -162,7 +164,7 @@ class PacketFanout:
         self._keyframe_wanted = True
 
     def begin_anew(self) -> None:
-        """What follows has nothing to do with what came before: the next picture is a key frame in any case."""
+        """Begin anew: the next picture becomes a key frame in any case."""
         self._keyframe_wanted, self._keyframe_at = True, float("-inf")
 
     async def send(self, picture: Picture, pts: int) -> None:
@@ -205,3 +207,30 @@ class PacketFanout:
             return self._encoder.encode(picture, pts, keyframe=keyframe)
         finally:
             self.cpu_seconds += time.thread_time() - began
+
+
+def least_rate(full: int) -> int:
+    """The lowest rate an encoder is brought down to, in bits per second: an eighth of the full one, or 100 kbit/s."""
+    return min(full, max(_LEAST, round(full * _LEAST_SHARE)))
+
+
+def next_rate(now: int, full: int, sent: float, limits: Sequence[int | None]) -> int:
+    """The rate to go on with: what the slowest quarter of the viewers can take, within bounds.
+
+    Args:
+        now: of the encoder, bits per second.
+        full: what it has where all is well.
+        sent: bits per second that really went out of late.
+        limits: for each viewer, the bits per second that it can receive; None where its way is not full.
+
+    Returns:
+        `least_rate(full)` to `full`: just below the limit at the slowest quarter where that is well below what is sent;
+        a quarter more than now where there is no limit; else as it is.
+    """
+    slowest = sorted(math.inf if limit is None else limit for limit in limits)[len(limits) // 4 :][:1]
+    wanted: float = now
+    if not slowest or slowest[0] == math.inf:
+        wanted = now * _RISE
+    elif slowest[0] < _SHORT * sent:
+        wanted = min(now, _BELOW * slowest[0])
+    return round(max(least_rate(full), min(wanted, full)))

@@ -159,7 +159,7 @@ class PacketKeeper:
         self._into_ring(lambda ring: ring.push(packet))
 
     def add(self, one: CompressedPacket) -> None:
-        """As `push`."""
+        """Add a packet made elsewhere; see `push`."""
         self._into_ring(lambda ring: ring.add(one))
 
     def _into_ring(self, put: Callable[[PacketRing], None]) -> None:

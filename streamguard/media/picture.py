@@ -25,7 +25,7 @@ _BT2020_WEIGHTS = (0.2627, 0.0593)
 
 
 def bears_matrix(frame: av.VideoFrame) -> bool:
-    """Whether a display matrix comes with the frame.
+    """Return whether a display matrix comes with the frame.
 
     PyAV's side data and its frame refer to each other: once it was looked at, the frame's memory is freed by the
     garbage collector only, and that comes after hundreds of them. So it is not looked at with each frame.
@@ -83,6 +83,29 @@ def frame_of(picture: Picture, *, width: int | None = None, height: int | None =
     frame.colorspace = _H273_TAG[picture.matrix]
     frame.color_range = ColorRange.JPEG if picture.full_range else ColorRange.MPEG
     return frame
+
+
+def scaled(picture: Picture, width: int, height: int) -> Picture:
+    """The picture in another size, in BT.601 and limited range, whatever it was in.
+
+    Args:
+        width, height: in pixels, both even.
+    """
+    given = ColorRange.JPEG if picture.full_range else ColorRange.MPEG
+    frame = frame_of(picture).reformat(
+        width=width,
+        height=height,
+        format="yuv420p",
+        src_colorspace=_SWS[picture.matrix],
+        dst_colorspace=_SWS["bt601"],
+        src_color_range=given,
+        dst_color_range=ColorRange.MPEG,
+        threads=1,
+    )
+    y, u, v = (
+        _view(plane, width >> shift, height >> shift) for plane, shift in zip(frame.planes, (0, 1, 1), strict=True)
+    )
+    return Picture(y, u, v)
 
 
 def rgb_of(picture: Picture) -> UInt8Array:

@@ -1,4 +1,4 @@
-"""What a container says of itself, and whether to believe it."""
+"""A container's own statements, checked before they are believed."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def check_size(url: str, width: int, height: int, max_pixels: int) -> None:
 
 
 def is_live(container: av.container.InputContainer, kind: Kind) -> bool:
-    """Whether the source runs in real time and has no end."""
+    """Return whether the source runs in real time and has no end."""
     if kind in ("live", "camera"):
         return True
     name, duration = container.format.name, container.duration
@@ -52,7 +52,7 @@ def is_live(container: av.container.InputContainer, kind: Kind) -> bool:
 
 
 def cut_short(promised: int, read: int, duration: float | None, reached: float, rate: float | None) -> bool:
-    """Whether a file ended clearly before the end its header names.
+    """Return whether a file ended clearly before the end its header names.
 
     Args:
         promised, read: pictures the header names (0: it does not tell), and packets that came.

@@ -11,8 +11,8 @@ from aiortc import MediaStreamTrack
 from aiortc.mediastreams import MediaStreamError
 
 from streamguard.errors import SourceTimeout, UnsupportedMedia
+from streamguard.media.items import Down, SourceItem, Up
 from streamguard.media.picture import picture_of
-from streamguard.media.supervisor import Down, SourceItem, Up
 from streamguard.media.timestamps import TimestampRepair
 from streamguard.types import Frame, Picture
 

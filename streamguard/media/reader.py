@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -13,12 +14,28 @@ from typing import Self
 
 from streamguard.channel import Bounded, ChannelClosed, Latest
 from streamguard.media.address import SourceOptions
-from streamguard.media.backlog import Backlog
+from streamguard.media.backlog import NetworkBacklog
 from streamguard.media.interrupt import Interrupt
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.sound import SoundListener
 from streamguard.media.source import VideoSource, open_source
 from streamguard.types import Frame
+
+
+@dataclass(frozen=True, slots=True)
+class Taps:
+    """Callbacks that ask and listen on a source's own thread.
+
+    Attributes:
+        wanted: asked for the media seconds of each picture of a live source: whether it is to be handed over. The
+            others cost nothing beyond their decoding, and leave gaps in the numbering.
+        keeper: gets the compressed packets of the video.
+        sound: gets the compressed packets of the sound, where there is any.
+    """
+
+    wanted: Callable[[float], bool] | None = None
+    keeper: PacketKeeper | None = None
+    sound: SoundListener | None = None
 
 
 class FrameReader:
@@ -35,10 +52,7 @@ class FrameReader:
         live: overrides what the source says of itself. True plays a file at its own pace, newest frame only; False
             reads a live source without drops, which holds up its sender when the reader is slow.
         capacity: frames decoded ahead of the reader when nothing may be dropped.
-        keeper: gets the compressed packets.
-        sound: gets the compressed packets of the sound.
-        wanted: asked on the source's thread for the media seconds of each frame of a live source: whether it is to be
-            handed over. The others cost nothing beyond their decoding, and leave gaps in the numbering.
+        taps: what asks and listens on the source's thread.
     """
 
     def __init__(
@@ -50,14 +64,11 @@ class FrameReader:
         *,
         live: bool | None = None,
         capacity: int = 4,
-        keeper: PacketKeeper | None = None,
-        sound: SoundListener | None = None,
-        wanted: Callable[[float], bool] | None = None,
+        taps: Taps | None = None,
     ) -> None:
-        self._wanted = wanted
-        self._sound = partial(sound, epoch) if sound is not None else None
+        self._taps = taps or Taps()
         self._stream, self._epoch, self._url, self._options = stream, epoch, url, options
-        self._live, self._capacity, self._keeper = live, capacity, keeper
+        self._live, self._capacity = live, capacity
         self._interrupt = Interrupt()
         self._source: VideoSource | None = None
         self._channel: Latest[Frame] | Bounded[Frame] | None = None
@@ -75,7 +86,7 @@ class FrameReader:
 
     @property
     def opened(self) -> bool:
-        """Whether the source could be opened."""
+        """Return whether the source could be opened."""
         return self._source is not None
 
     @property
@@ -85,7 +96,7 @@ class FrameReader:
 
     @property
     def ended(self) -> bool:
-        """Whether its thread has ended, or was never begun."""
+        """Return whether its thread has ended, or was never begun."""
         return self._thread is None or not self._thread.is_alive()
 
     @property
@@ -148,18 +159,18 @@ class FrameReader:
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         began = time.thread_time()
         try:
+            taps = self._taps
+            sound = partial(taps.sound, self._epoch) if taps.sound is not None else None
             with open_source(
-                self._url, self._options, interrupt=self._interrupt, keeper=self._keeper, sound=self._sound
+                self._url, self._options, interrupt=self._interrupt, keeper=taps.keeper, sound=sound
             ) as source:
                 live = source.live if self._live is None else self._live
-                paced = live and not source.paced
-                source.only(self._wanted if live else None)
                 channel = Latest[Frame]() if live else Bounded[Frame](self._capacity)
                 self._source, self._channel = source, channel
                 self._call(loop, self._opened)
                 if self._interrupt.is_set:
                     channel.close(discard=True)
-                self._decode(source, channel, began, paced)
+                self._decode(source, channel, began)
         except Exception as error:
             # Closing on purpose breaks the opening off, which then reports a time-out nobody asked for.
             if self._channel is None and not self._interrupt.is_set:
@@ -169,18 +180,24 @@ class FrameReader:
             self._call(loop, self._opened)
             self._call(loop, self._done)
 
-    def _decode(self, source: VideoSource, channel: Latest[Frame] | Bounded[Frame], began: float, paced: bool) -> None:
-        zero = time.monotonic()
+    def _decode(self, source: VideoSource, channel: Latest[Frame] | Bounded[Frame], began: float) -> None:
+        zero, live, wanted = time.monotonic(), isinstance(channel, Latest), self._taps.wanted
+
+        def asked(moment: float) -> bool:
+            # A file keeps its own pace, whoever needs its pictures.
+            if not source.paced and self._interrupt.wait(max(0.0, zero + moment - time.monotonic())):
+                return False
+            return wanted is None or wanted(moment)
+
+        source.only(asked if live else None)
         limit = (self._options or SourceOptions()).max_lag
-        backlog = Backlog(limit) if isinstance(channel, Latest) and source.paced and not source.bursts else None
+        backlog = NetworkBacklog(limit) if live and source.paced and not source.bursts else None
         try:
             for item in source:
                 self._decode_seconds = time.thread_time() - began
                 if backlog is not None and backlog.old(item.time, time.monotonic()):
                     self._old += 1
                     continue
-                if paced and self._interrupt.wait(max(0.0, zero + item.time - time.monotonic())):
-                    break
                 channel.put(Frame(self._stream, self._epoch, item.index, item.time, time.monotonic(), item.picture))
         except ChannelClosed:
             pass
@@ -188,6 +205,9 @@ class FrameReader:
             channel.close(error)
         else:
             channel.close()
+        finally:
+            # It holds on to source and reader, and the source to it.
+            source.only(None)
 
     @staticmethod
     def _call(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -22,7 +22,7 @@ _LATE, _AHEAD = Fraction(1, 2), Fraction(10)
 
 @dataclass(frozen=True, slots=True)
 class SoundHead:
-    """What a track's packets are.
+    """Codec of a track's packets.
 
     Attributes:
         file: a tiny file that carries the codec's parameters.

@@ -290,7 +290,7 @@ class VideoSource:
         return frames
 
     def _remainder(self) -> list[av.VideoFrame] | None:
-        """What the decoder still holds when reading failed, once; then None."""
+        """Return what the decoder still holds when reading failed, once; then None."""
         if self._drained:
             return None
         self._drained = True

@@ -3,165 +3,149 @@
 from __future__ import annotations
 
 import asyncio
-import logging
-import random
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeAlias
+from typing import Literal, Protocol, Self, TypeAlias
 
-from streamguard.errors import SourceTimeout, StreamguardError
+from streamguard.errors import MediaError, SourceTimeout, StreamguardError
+from streamguard.logs import get_logger
 from streamguard.media.address import SourceOptions
-from streamguard.media.packet_ring import PacketKeeper
-from streamguard.media.readers import Reader, make_reader
-from streamguard.media.sound import SoundListener
+from streamguard.media.backoff import Backoff
+from streamguard.media.items import Down, SourceItem, Up
+from streamguard.media.reader import FrameReader, Taps
+from streamguard.media.sound import SoundPacket
+from streamguard.media.whep.address import is_whep
 from streamguard.types import Frame
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
-_LONGEST_WAIT = 5.0
-"""Seconds between two attempts at the most: a source that is back is found within moments."""
+_SOON, _RARELY = 5.0, 60.0
+"""Seconds between two attempts at the most: for what passes by itself, and for what waiting rarely mends."""
 _GRACE = 10.0
 """Seconds beyond all time limits after which a reader is taken to hang, or to have been left hanging."""
 _MOST_HANGING = 3
+_PAUSE = 0.04
+"""Seconds between the last picture of a file and the first one of its next round, at the least."""
+
+
+class _Told(Protocol):
+    """Facts that an open source tells of itself; see `VideoSource`."""
+
+    @property
+    def live(self) -> bool: ...
+    @property
+    def paced(self) -> bool: ...
+    @property
+    def average_rate(self) -> float | None: ...
+    @property
+    def codec(self) -> str: ...
+    @property
+    def duration(self) -> float | None: ...
+    @property
+    def frame_count(self) -> int | None: ...
+
+
+class _Reader(Protocol):
+    """One connection to a source; members as `FrameReader` has them."""
+
+    @property
+    def source(self) -> _Told: ...
+    @property
+    def opened(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def dropped(self) -> int: ...
+    @property
+    def decode_errors(self) -> int: ...
+    @property
+    def decode_seconds(self) -> float: ...
+    async def aclose(self) -> None: ...
+    async def __anext__(self) -> Frame: ...
+
+
+Connect: TypeAlias = Callable[[], AsyncGenerator[SourceItem, None]]
+"""Makes the items of one connection: of a plugin's source, or of a track that somebody publishes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Up:
-    """Pictures flow; the first frame follows.
+class Retry:
+    """Limits of retrying a source. A live one that was up is opened again for ever, whatever the error.
 
     Attributes:
-        epoch: connection number, from 0; that of the frames that follow.
-        width, height: of the upright pictures.
-        rate: frames per second; None where the source does not tell.
-        codec: libav's name of the decoder.
-        live: whether it plays in real time, its newest frame only.
-        duration, frame_count: seconds and frames in all; None when live or unknown.
+        first: before it was ever up, try again `never`, where that may help (`retryable`), or `always`.
+        everything: a file or a plugin's source that was up is opened again, too; but for a file that is played once
+            and is damaged.
+        loop: a file starts over at its end; its media time runs on.
+        backoff: how long to wait for what passes by itself.
+        clock, sleep: time in seconds, and waiting for it.
     """
 
-    epoch: int
-    width: int
-    height: int
-    rate: float | None
-    codec: str
-    live: bool
-    duration: float | None
-    frame_count: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """The source is not there; another attempt follows.
-
-    Attributes:
-        epoch: that of the connection which broke (or was never made).
-        error: why.
-        retry_in: seconds until the next attempt.
-        attempt: 1 when the connection breaks, then one more for each attempt that fails.
-    """
-
-    epoch: int
-    error: StreamguardError
-    retry_in: float
-    attempt: int
-
-
-SourceItem: TypeAlias = Up | Frame | Down
-
-
-class Backoff:
-    """Exponential back-off with full jitter: each delay is drawn from 0 up to a limit that doubles.
-
-    Args:
-        initial: the first limit in seconds.
-        factor: growth of the limit.
-        cap: the largest limit in seconds.
-        stable_after: seconds a connection must have lasted for the limit to start over.
-        uniform: draws from [0, 1).
-    """
-
-    def __init__(
-        self,
-        initial: float = 0.5,
-        factor: float = 2.0,
-        cap: float = 30.0,
-        stable_after: float = 30.0,
-        uniform: Callable[[], float] = random.random,
-    ) -> None:
-        self._initial, self._factor, self._cap = initial, factor, cap
-        self._stable_after, self._uniform = stable_after, uniform
-        self._limit = min(initial, cap)
-
-    def delay(self, lasted: float = 0.0) -> float:
-        """Seconds to wait before the next attempt.
-
-        Args:
-            lasted: seconds the connection that broke had lasted; 0 when none was made.
-        """
-        if lasted >= self._stable_after:
-            self.reset()
-        limit, self._limit = self._limit, min(self._limit * self._factor, self._cap)
-        return limit * self._uniform()
-
-    def reset(self) -> None:
-        """Start over from the first limit."""
-        self._limit = min(self._initial, self._cap)
+    first: Literal["never", "retryable", "always"] = "never"
+    everything: bool = False
+    loop: bool = False
+    backoff: Backoff | None = None
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
 class SourceSupervisor:
     """Keeps a source running and yields `Up`, `Frame` and `Down`: `async with SourceSupervisor(...) as items`.
 
-    A live source that was up once is reconnected for ever, whatever the error, with the epoch one higher. A file
-    is read once.
+    What comes after a `Down` is a new epoch, one higher. Rounds of a file follow each other like one long file: no
+    vote starts over, no event is made of it.
 
     Args:
         stream: the stream's name.
-        url: what to open (see `open_source`).
+        source: what to open (see `open_source`), or what makes the items of a connection.
         options: how to open it.
         live: overrides what the source says of itself (see `FrameReader`).
-        backoff: how long to wait between attempts.
-        wait_for_source: keep trying when the first connection fails for a reason that may pass.
-        keeper: gets the compressed packets of each connection.
-        sound: gets the compressed packets of each connection's sound.
-        clock, sleep: time in seconds, and waiting for it.
+        retry: how long it is tried; without, a file is read once.
+        taps: what asks and listens on the source's thread.
+        first_epoch: number of the first connection.
 
     Iterating raises:
-        StreamguardError: the first connection failed for good (or at all, without `wait_for_source`), or a file is
-            damaged; frames before the damage have been yielded.
+        StreamguardError: it is not tried any more; frames before the error have been yielded.
     """
 
     def __init__(
         self,
         stream: str,
-        url: str | Path,
+        source: str | Path | Connect,
         options: SourceOptions | None = None,
         *,
         live: bool | None = None,
-        backoff: Backoff | None = None,
-        wait_for_source: bool = False,
-        keeper: PacketKeeper | None = None,
-        sound: SoundListener | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        retry: Retry | None = None,
+        taps: Taps | None = None,
+        first_epoch: int = 0,
     ) -> None:
-        self._stream, self._url, self._options, self._live = stream, url, options, live
-        self._backoff, self._wait_for_source = backoff or Backoff(cap=_LONGEST_WAIT), wait_for_source
-        self._hanging: list[Reader] = []
-        self._clock, self._sleep, self._keeper, self._sound = clock, sleep, keeper, sound
-        self._wanted: Callable[[float], bool] | None = None
-        self._epoch = 0
-        self._reader: Reader | None = None
+        self._stream, self._source, self._options, self._live = stream, source, options, live
+        self._retry, self._taps = retry or Retry(), taps or Taps()
+        self._soon, self._rarely = self._retry.backoff or Backoff(cap=_SOON), Backoff(cap=_RARELY)
+        self._hanging: list[_Reader] = []
+        self._reader: _Reader | None = None
+        self._file = False
         self._dropped = self._decode_errors = 0
         self._decode_seconds = 0.0
+        self._first_epoch = self._epoch = first_epoch
+        self._ups = self._attempt = 0
+        self._began, self._restarted = 0.0, False
+        # Of this round of a file: its place among the others, and whether any picture came of it.
+        self._index, self._time, self._shown = -1, 0.0, False
+        self._first_index, self._shift, self._next_round = 0, 0.0, False
         self._stopping = asyncio.Event()
         self._items = self._run()
         self._iterating = False
 
-    def only(self, wanted: Callable[[float], bool]) -> None:
-        """Of a live source, hand over those frames only (see `FrameReader`); to be said before it is iterated."""
-        self._wanted = wanted
+    @property
+    def epoch(self) -> int:
+        """Number of this connection, or of the one that is being made."""
+        return self._epoch
 
     @property
     def dropped(self) -> int:
@@ -196,6 +180,12 @@ class SourceSupervisor:
         finally:
             self._iterating = False
 
+    async def restart(self, error: StreamguardError) -> None:
+        """Start anew after the judge of the frames has failed: a `Down` comes, then the source is opened again."""
+        await self._items.aclose()
+        self._restarted = True
+        self._items = self._run(error)
+
     async def aclose(self) -> None:
         """Stop, from any task of the loop: the source is closed and a pending iteration ends."""
         self._stopping.set()
@@ -204,51 +194,116 @@ class SourceSupervisor:
         if not self._iterating:
             await self._items.aclose()
 
-    async def _run(self) -> AsyncGenerator[SourceItem, None]:
-        ups = attempt = 0
+    async def _run(self, failure: StreamguardError | None = None) -> AsyncGenerator[SourceItem, None]:
         while not self._stopping.is_set():
-            self._epoch = ups
-            began: float | None = None
-            reader = make_reader(
-                self._stream,
-                self._epoch,
-                self._url,
-                self._options,
-                live=self._live,
-                keeper=self._keeper,
-                sound=self._sound,
-                wanted=self._wanted,
-            )
-            self._reader = reader
+            if failure is not None:
+                # Tracebacks hold reader and decoder, and they the error: all would wait for the garbage collector.
+                failure.__traceback__ = failure.__cause__ = failure.__context__ = None
+                delay = self._delay(failure)
+                yield self._broke(failure, delay)
+                await self._pause(delay)
+                failure = None
+                continue
             try:
-                self._check_hanging()
-                while (frame := await self._next(reader)) is not None:
-                    if began is None:
-                        began = self._clock()
-                        ups, attempt = ups + 1, 0
-                        yield self._up(reader, frame)
-                    yield frame
-                return
+                async with aclosing(self._connection()) as items:
+                    async for item in items:
+                        if (placed := self._placed(item)) is not None:
+                            yield placed
+                if not (self._retry.loop and self._shown) or callable(self._source):
+                    return
+                self._begin_round()
             except StreamguardError as error:
-                # A file never heals; a first connection may only be waited for.
-                opened_live = reader.opened and reader.source.live
-                may_return = opened_live if ups else self._wait_for_source and error.retryable
                 if self._stopping.is_set():
                     return
-                if not may_return and not (ups and not reader.opened):
+                if not self._worth_retrying(error):
                     raise
                 failure = error
-            finally:
-                await self._retire(reader)
-            # Tracebacks hold the reader and its decoder, and they the error: all would wait for the garbage collector.
-            failure.__traceback__ = failure.__cause__ = failure.__context__ = None
-            del reader
-            attempt += 1
-            delay = self._backoff.delay(self._clock() - began if began is not None else 0.0)
-            yield Down(self._epoch, failure, delay, attempt)
-            await self._pause(delay)
 
-    async def _next(self, reader: Reader) -> Frame | None:
+    async def _connection(self) -> AsyncGenerator[SourceItem, None]:
+        """The source until it ends or fails."""
+        self._epoch = self._first_epoch + self._ups - self._next_round
+        if callable(self._source):
+            self._file = True
+            async with aclosing(self._source()) as items:
+                async for item in items:
+                    if not isinstance(item, Frame) or self._asked(item.time):
+                        yield item
+            return
+        reader = self._reader = self._made(self._source)
+        came = False
+        try:
+            self._check_hanging()
+            while (frame := await self._next(reader)) is not None:
+                if not came:
+                    yield self._up(reader, frame)
+                came = True
+                yield frame
+        finally:
+            if reader.opened:
+                self._file = not reader.source.live
+            await self._retire(reader)
+
+    def _made(self, url: str | Path) -> _Reader:
+        taps = replace(self._taps, wanted=self._asked, sound=self._heard if self._taps.sound else None)
+        if is_whep(str(url)):
+            # WebRTC is loaded for who needs it.
+            from streamguard.media.whep.reader import WhepReader
+
+            return WhepReader(self._stream, self._epoch, str(url), self._options, taps)
+        return FrameReader(self._stream, self._epoch, url, self._options, live=self._live, taps=taps)
+
+    def _asked(self, moment: float) -> bool:
+        """Return whether the picture of this round's time is wanted; by the decoder, on its thread."""
+        self._shown = True
+        return self._taps.wanted is None or self._taps.wanted(self._shift + moment)
+
+    def _heard(self, epoch: int, packet: SoundPacket) -> None:
+        if self._taps.sound is not None:
+            self._taps.sound(epoch, replace(packet, time=packet.time + Fraction(self._shift)))
+
+    def _worth_retrying(self, error: StreamguardError) -> bool:
+        retry = self._retry
+        if not (self._ups or self._restarted):
+            return retry.first == "always" or (retry.first == "retryable" and error.retryable)
+        if not self._file:
+            return True
+        return retry.everything and (retry.loop or not self._shown or not isinstance(error, MediaError))
+
+    def _delay(self, failure: StreamguardError) -> float:
+        lasted = 0.0 if self._attempt or not self._ups else self._retry.clock() - self._began
+        mends = failure.retryable or (self._ups and not self._file)
+        return (self._soon if mends else self._rarely).delay(lasted)
+
+    def _begin_round(self) -> None:
+        self._next_round, self._shown = True, False
+        self._first_index = self._index + 1
+        self._shift = max(self._time + _PAUSE, self._retry.clock() - self._began)
+
+    def _placed(self, item: SourceItem) -> SourceItem | None:
+        """The item with its place in the whole; None where it is no news."""
+        if isinstance(item, Frame):
+            self._shown = True
+            self._index, self._time = self._first_index + item.index, self._shift + item.time
+            place = (self._epoch, self._index, self._time)
+            if (item.epoch, item.index, item.time) == place:
+                return item
+            return replace(item, epoch=self._epoch, index=self._index, time=self._time)
+        if isinstance(item, Down):
+            return self._broke(item.error, item.retry_in)
+        goes_on, self._next_round = self._next_round and not self._attempt, False
+        if goes_on:
+            return None
+        self._epoch = self._first_epoch + self._ups
+        self._ups, self._attempt, self._began = self._ups + 1, 0, self._retry.clock()
+        return replace(item, epoch=self._epoch)
+
+    def _broke(self, error: StreamguardError, delay: float) -> Down:
+        connection = max(0, self._ups - 1) if self._attempt == 0 else self._ups
+        self._attempt, self._shown, self._next_round = self._attempt + 1, False, False
+        self._first_index, self._shift = 0, 0.0
+        return Down(self._first_epoch + connection, error, delay, self._attempt)
+
+    async def _next(self, reader: _Reader) -> Frame | None:
         """The next frame, None at the end. Whatever hangs in its thread, and heeds no time limit, hangs there alone."""
         options, limit = self._options or SourceOptions(), None
         if not reader.opened:
@@ -263,24 +318,24 @@ class SourceSupervisor:
             return None
         except TimeoutError:
             cause = f"nothing came of it for {limit:g} s: its reader hangs"
-            raise SourceTimeout(str(self._url), cause, "Check the source; it is opened again") from None
+            raise SourceTimeout(str(self._source), cause, "Check the source; it is opened again") from None
 
-    async def _ended(self, reader: Reader) -> None:
+    async def _ended(self, reader: _Reader) -> None:
         try:
             async with asyncio.timeout(_GRACE):
                 await reader.aclose()
         except TimeoutError:
             if reader not in self._hanging:
                 self._hanging.append(reader)
-                log.error("a reader of %s hangs and is left alone", self._stream)
+                log.error("a reader hangs and is left alone", stream=self._stream)
 
     def _check_hanging(self) -> None:
         self._hanging = [reader for reader in self._hanging if not reader.ended]
         if len(self._hanging) >= _MOST_HANGING:
             cause = f"{len(self._hanging)} of its readers hang"
-            raise SourceTimeout(str(self._url), cause, "Check the source; it is opened again once one has ended")
+            raise SourceTimeout(str(self._source), cause, "Check the source; it is opened again once one has ended")
 
-    def _up(self, reader: Reader, frame: Frame) -> Up:
+    def _up(self, reader: _Reader, frame: Frame) -> Up:
         source, image = reader.source, frame.image
         return Up(
             epoch=frame.epoch,
@@ -293,7 +348,7 @@ class SourceSupervisor:
             frame_count=source.frame_count,
         )
 
-    async def _retire(self, reader: Reader) -> None:
+    async def _retire(self, reader: _Reader) -> None:
         await self._ended(reader)
         if self._reader is reader:
             self._reader = None
@@ -303,7 +358,7 @@ class SourceSupervisor:
 
     async def _pause(self, seconds: float) -> None:
         """Wait for `seconds`, or until the stop request."""
-        waiting = {asyncio.ensure_future(self._sleep(seconds)), asyncio.ensure_future(self._stopping.wait())}
+        waiting = {asyncio.ensure_future(self._retry.sleep(seconds)), asyncio.ensure_future(self._stopping.wait())}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         finally:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from streamguard.media.backlog import Backlog
+from streamguard.media.backlog import NetworkBacklog
 
 STEP = 0.04
 
@@ -17,7 +17,7 @@ def steady(begin: float, count: int, step: float = STEP) -> list[float]:
 
 def shown(pictures: Iterable[tuple[float, float]], limit: float = 2.0) -> list[float]:
     """The media times of those that are not old."""
-    backlog = Backlog(limit)
+    backlog = NetworkBacklog(limit)
     return [time for time, now in pictures if not backlog.old(time, now)]
 
 

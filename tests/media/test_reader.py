@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from streamguard.errors import CorruptMedia, SourceNotFound, SourceTimeout
-from streamguard.media import FrameReader, SourceOptions
+from streamguard.media import FrameReader, SourceOptions, Taps
 from streamguard.types import Frame
 from tests.support.hosts import silent_host
 from tests.support.media_files import LEVELS, index_of, make_video, truncate
@@ -54,7 +54,7 @@ async def test_of_a_live_source_only_what_is_wanted_is_handed_over(tmp_path: Pat
         asked.append(time)
         return len(asked) % 10 == 1
 
-    async with FrameReader("cam", 0, path, live=True, wanted=wanted) as reader:
+    async with FrameReader("cam", 0, path, live=True, taps=Taps(wanted)) as reader:
         frames = [frame async for frame in reader]
     assert [frame.index for frame in frames] == [0, 10, 20, 30]
     assert [frame.time for frame in frames] == pytest.approx([0.0, 0.4, 0.8, 1.2])
@@ -64,7 +64,7 @@ async def test_of_a_live_source_only_what_is_wanted_is_handed_over(tmp_path: Pat
 
 async def test_a_file_is_handed_over_whole_whatever_is_wanted(tmp_path: Path) -> None:
     path = make_video(tmp_path / "a.mp4", frames=12)
-    async with FrameReader("cam", 0, path, wanted=lambda time: False) as reader:
+    async with FrameReader("cam", 0, path, taps=Taps(lambda time: False)) as reader:
         assert [frame.index async for frame in reader] == list(range(12))
 
 

@@ -17,10 +17,11 @@ import pytest
 from aiortc import RTCRtpReceiver
 
 from streamguard.media import picture_of
+from streamguard.media.aiortc_hooks import keep_received
 from streamguard.media.clip import clip_bytes, clip_container
 from streamguard.media.live_encoder import LiveCodec, LiveEncoder
 from streamguard.media.packet_ring import PacketKeeper
-from streamguard.media.received_packets import is_keyframe, keep_received
+from streamguard.media.received_packets import is_keyframe
 from streamguard.types import Picture
 
 RATE = 20

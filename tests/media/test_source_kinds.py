@@ -18,6 +18,7 @@ from streamguard.media import (
     DecodedFrame,
     Down,
     FrameReader,
+    Retry,
     SourceItem,
     SourceOptions,
     SourceSupervisor,
@@ -99,7 +100,7 @@ async def test_another_codec_on_the_way_is_opened_anew(tmp_path: Path, codec: st
     after = make_video(tmp_path / "b.ts", frames=50, codec=codec, options=options).read_bytes()
     seen: list[SourceItem] = []
     with udp_feed([before, *[after] * 20], 2.0) as url:
-        async with SourceSupervisor("s", url, QUICK, backoff=Backoff(0.01)) as items:
+        async with SourceSupervisor("s", url, QUICK, retry=Retry(backoff=Backoff(0.01))) as items:
             async for item in items:
                 seen.append(item)
                 if isinstance(item, Frame) and item.epoch == 1:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import itertools
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,14 +20,16 @@ from streamguard.errors import (
     SourceNotFound,
     SourceRefused,
     SourceTimeout,
+    StreamCrashed,
     UnsupportedMedia,
 )
-from streamguard.media import Backoff, Down, SourceItem, SourceOptions, SourceSupervisor, Up
-from streamguard.types import Frame
+from streamguard.media import Backoff, Down, Retry, SourceItem, SourceOptions, SourceSupervisor, Taps, Up, supervisor
+from streamguard.types import Frame, Picture
 from tests.support.hosts import refused_port
 from tests.support.media_files import make_video, truncate
 from tests.support.rtsp_server import RtspServer
 
+PICTURE = Picture(np.zeros((4, 4), np.uint8), *[np.zeros((2, 2), np.uint8)] * 2)
 FAST = SourceOptions(open_timeout=5, read_timeout=1)
 
 
@@ -65,7 +70,7 @@ async def test_a_damaged_file_raises_after_its_frames(tmp_path: Path) -> None:
 
 async def test_a_server_that_dies_and_returns_begins_a_new_epoch(video: Path) -> None:
     with RtspServer(video) as server:
-        async with SourceSupervisor("cam", server.url, FAST, backoff=Backoff(0.2, cap=0.2)) as items:
+        async with SourceSupervisor("cam", server.url, FAST, retry=Retry(backoff=Backoff(0.2, cap=0.2))) as items:
             assert (await anext(items)) == Up(0, 64, 48, 25.0, "h264", True, None, None)
             await until(items, Frame)
             server.kill()
@@ -89,7 +94,7 @@ async def test_a_server_that_dies_and_returns_begins_a_new_epoch(video: Path) ->
 
 async def test_a_frozen_server_is_down_and_comes_back(video: Path) -> None:
     with RtspServer(video) as server:
-        async with SourceSupervisor("cam", server.url, FAST, backoff=Backoff(0.1, cap=0.1)) as items:
+        async with SourceSupervisor("cam", server.url, FAST, retry=Retry(backoff=Backoff(0.1, cap=0.1))) as items:
             await until(items, Frame)
             server.freeze()
             down, _ = await until(items, Down)
@@ -104,7 +109,7 @@ async def test_a_frozen_server_is_down_and_comes_back(video: Path) -> None:
 async def test_after_having_been_up_even_a_missing_path_is_retried(video: Path) -> None:
     with RtspServer(video) as server, contextlib.ExitStack() as stack:
         url = server.url
-        async with SourceSupervisor("cam", url, FAST, backoff=Backoff(0.2, cap=0.2)) as items:
+        async with SourceSupervisor("cam", url, FAST, retry=Retry(backoff=Backoff(0.2, cap=0.2))) as items:
             await until(items, Frame)
             server.kill()
             other = RtspServer(video, mount="/elsewhere")
@@ -128,7 +133,7 @@ async def test_the_first_connection_raises_unless_told_to_wait() -> None:
     async with SourceSupervisor("cam", url) as items:
         with pytest.raises(SourceRefused):
             await anext(items)
-    async with SourceSupervisor("cam", "gopher://x/y", wait_for_source=True) as items:
+    async with SourceSupervisor("cam", "gopher://x/y", retry=Retry("retryable")) as items:
         with pytest.raises(UnsupportedMedia):
             await anext(items)
 
@@ -145,7 +150,7 @@ async def test_waiting_for_a_source_that_comes_later(video: Path) -> None:
 
     backoff = Backoff(1, factor=2, cap=3, uniform=lambda: 1.0)
     with contextlib.closing(_Stoppable(server)):
-        supervisor = SourceSupervisor("cam", server.url, FAST, wait_for_source=True, backoff=backoff, sleep=sleep)
+        supervisor = SourceSupervisor("cam", server.url, FAST, retry=Retry("retryable", backoff=backoff, sleep=sleep))
         async with supervisor as items:
             up, downs = await until(items, Up)
             assert isinstance(up, Up)
@@ -161,9 +166,11 @@ async def test_a_connection_that_lasted_starts_the_back_off_over(video: Path) ->
             "cam",
             server.url,
             FAST,
-            backoff=Backoff(1, uniform=lambda: 1.0, stable_after=50),
-            clock=lambda: next(ticks),
-            sleep=lambda _: asyncio.sleep(0),
+            retry=Retry(
+                backoff=Backoff(1, uniform=lambda: 1.0, stable_after=50),
+                clock=lambda: next(ticks),
+                sleep=lambda _: asyncio.sleep(0),
+            ),
         )
         async with supervisor as items:
             for _ in range(2):
@@ -189,7 +196,7 @@ async def test_a_stop_request_ends_a_pending_read(video: Path) -> None:
 async def test_a_stop_request_ends_the_wait_for_the_next_attempt() -> None:
     url = f"rtsp://127.0.0.1:{refused_port()}/live"
     backoff = Backoff(1000, cap=1000, uniform=lambda: 1.0)
-    items = SourceSupervisor("cam", url, wait_for_source=True, backoff=backoff)
+    items = SourceSupervisor("cam", url, retry=Retry("retryable", backoff=backoff))
     assert isinstance(await anext(items), Down)
     pending = asyncio.ensure_future(_drain(items))
     await asyncio.sleep(0)
@@ -210,6 +217,99 @@ def test_back_off_grows_with_full_jitter_up_to_its_cap(drawn: float, lasted: lis
             limit = 0.5
         assert backoff.delay(seconds) == limit * drawn
         limit = min(2 * limit, 8)
+
+
+class Scripted:
+    """A reader whose connections are written down: `missing`, or its frames and how it ends."""
+
+    script: Iterator[str | tuple[int, str]] = iter(())
+    source = SimpleNamespace(live=False, paced=False, average_rate=None, codec="", duration=None, frame_count=None)
+    ended, dropped, decode_errors, decode_seconds = True, 0, 0, 0.0
+
+    def __init__(self, stream: str, epoch: int, *_: object, **__: object) -> None:
+        entry = next(self.script, None)
+        if entry is None:
+            raise EOFError
+        self.opened, self._epoch = entry != "missing", epoch
+        self._left, self._end = (0, "missing") if isinstance(entry, str) else entry
+        self._index = -1
+
+    async def __anext__(self) -> Frame:
+        if self._left:
+            self._left, self._index = self._left - 1, self._index + 1
+            return Frame("s", self._epoch, self._index, self._index / 25, 0.0, PICTURE)
+        if self._end == "end":
+            raise StopAsyncIteration
+        raise SourceNotFound("x", "no such path") if self._end == "missing" else SourceEnded("x", "it broke off")
+
+    async def aclose(self) -> None:
+        pass
+
+
+CONNECTION = st.just("missing") | st.tuples(st.integers(1, 3), st.sampled_from(["end", "broke"]))
+
+
+@given(script=st.lists(CONNECTION, min_size=1, max_size=12))
+def test_ups_and_downs_stay_paired(script: list[str | tuple[int, str]]) -> None:
+    epoch, up, attempts, frames, index, moment = -1, False, 0, 0, -1, -1.0
+
+    async def read() -> None:
+        nonlocal epoch, up, attempts, frames, index, moment
+        retry = Retry("always", everything=True, loop=True, sleep=lambda _: asyncio.sleep(0))
+        async with SourceSupervisor("s", "x", live=True, retry=retry) as items:
+            async for item in items:
+                if isinstance(item, Up):
+                    assert not up
+                    epoch, up, attempts, index, moment = epoch + 1, True, 0, -1, -1.0
+                    assert item.epoch == epoch
+                elif isinstance(item, Down):
+                    attempts += 1
+                    assert (item.attempt, item.epoch) == (attempts, epoch if up else max(0, epoch + (attempts > 1)))
+                    up = False
+                else:
+                    frames += 1
+                    assert up
+                    assert (item.epoch, item.index) == (epoch, index + 1)
+                    assert item.time > moment
+                    index, moment = item.index, item.time
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(Scripted, "script", iter(script))
+        patched.setattr(supervisor, "FrameReader", Scripted)
+        with pytest.raises(EOFError):
+            asyncio.run(read())
+    assert frames == sum(entry[0] for entry in script if not isinstance(entry, str))
+
+
+async def test_whoever_judged_has_failed_and_goes_on_with_the_next_epoch() -> None:
+    opened: list[int] = []
+
+    async def connect() -> AsyncGenerator[SourceItem, None]:
+        opened.append(len(opened))
+        yield Up(0, 4, 4, None, "x", True, None, None)
+        for index in range(3):
+            yield Frame("s", 0, index, index / 25, 0.0, PICTURE)
+        if len(opened) == 2:
+            raise SourceRefused("x", "busy")
+
+    asked: list[float] = []
+    taps = Taps(lambda moment: asked.append(moment) is None and moment != 0.04)
+    retry = Retry("retryable", everything=True, sleep=lambda _: asyncio.sleep(0))
+    async with SourceSupervisor("s", connect, retry=retry, taps=taps, first_epoch=5) as items:
+        assert (await anext(items)) == Up(5, 4, 4, None, "x", True, None, None)
+        await anext(items)
+        await items.restart(StreamCrashed("s", "an error", "see"))
+        seen = [item async for item in items]
+    assert [(type(item), item.epoch) for item in seen] == [
+        (Down, 5),
+        *[(kind, 6) for kind in (Up, Frame, Frame, Down)],
+        *[(kind, 7) for kind in (Up, Frame, Frame)],
+    ]
+    assert isinstance(seen[0], Down)
+    assert str(seen[0].error) == "s: an error. See."
+    # What nobody wants is numbered, and not handed over.
+    assert [item.index for item in seen if isinstance(item, Frame)] == [0, 2, 0, 2]
+    assert asked == [0.0, *[0.0, 0.04, 0.08] * 2]
 
 
 async def _drain(items: SourceSupervisor, received: list[SourceItem] | None = None) -> None:

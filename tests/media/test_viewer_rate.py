@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from streamguard.media import picture_from_rgb
 from streamguard.media.live_encoder import LiveCodec
-from streamguard.media.packet_fanout import PacketFanout, PacketTrack
-from streamguard.media.viewer_rate import least_rate, next_rate
+from streamguard.media.packet_fanout import PacketFanout, PacketTrack, least_rate, next_rate
 from streamguard.types import Picture
 
 RATE = st.integers(0, 10_000_000)

@@ -15,6 +15,7 @@ from streamguard.media import (
     Backoff,
     Down,
     FrameReader,
+    Retry,
     SourceItem,
     SourceOptions,
     SourceSupervisor,
@@ -68,7 +69,7 @@ async def first_of(items: SourceSupervisor, kind: type) -> Any:
 
 async def test_one_moment_over_and_over_is_down(stream: bytes) -> None:
     with http_feed([stream, *[frozen(stream)] * 3], 2.0) as url:
-        async with SourceSupervisor("cam", url, FAST, backoff=Backoff(0.1, cap=0.1)) as items:
+        async with SourceSupervisor("cam", url, FAST, retry=Retry(backoff=Backoff(0.1, cap=0.1))) as items:
             up = await first_of(items, Up)
             assert up.epoch == 0
             async with asyncio.timeout(30):
@@ -111,7 +112,7 @@ async def test_a_connection_that_broke_leaves_no_decoder_behind(stream: bytes) -
     gc.disable()
     try:
         with http_feed([stream[: 300 * TS]], 0.3, loop=False) as url:
-            async with SourceSupervisor("cam", url, FAST, backoff=Backoff(0.01, cap=0.01)) as items:
+            async with SourceSupervisor("cam", url, FAST, retry=Retry(backoff=Backoff(0.01, cap=0.01))) as items:
                 for _ in range(4):
                     await first_of(items, Down)
                 assert sum(type(each) is VideoSource for each in gc.get_objects()) <= 1
@@ -138,7 +139,7 @@ async def test_a_reader_that_hangs_is_left_alone(monkeypatch: pytest.MonkeyPatch
     Hanging.opened = 0
     options = SourceOptions(open_timeout=0.05, read_timeout=0.01)
     seen: list[SourceItem] = []
-    supervised = SourceSupervisor("cam", "x", options, wait_for_source=True, backoff=Backoff(0.01, cap=0.01))
+    supervised = SourceSupervisor("cam", "x", options, retry=Retry("retryable", backoff=Backoff(0.01, cap=0.01)))
     async with asyncio.timeout(30), supervised as items:
         async for item in items:
             assert isinstance(item, Down)
@@ -164,7 +165,7 @@ async def test_a_hanging_reader_gives_way_to_one_that_works(
     monkeypatch.setattr(reader, "open_source", opening)
     options = SourceOptions(open_timeout=5, read_timeout=3)
     with http_feed([stream], 2.0) as url:
-        async with asyncio.timeout(30), SourceSupervisor("cam", url, options, wait_for_source=True) as items:
+        async with asyncio.timeout(30), SourceSupervisor("cam", url, options, retry=Retry("retryable")) as items:
             first = await anext(items)
             assert isinstance(first, Down)
             assert isinstance(await first_of(items, Frame), Frame)

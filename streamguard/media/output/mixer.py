@@ -24,7 +24,7 @@ _SETTLE = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """What the packets are; another object where an output has to begin anew.
+    """Codecs of the packets; another object where an output has to begin anew.
 
     Attributes:
         video: a tiny file that carries the video codec's parameters.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import logging
 import sys
 import time
 from collections import deque
@@ -14,14 +13,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from streamguard.channel import cancel_and_wait
 from streamguard.errors import OutputError
+from streamguard.logs import get_logger
+from streamguard.media.backoff import Backoff
 from streamguard.media.failures import push_failure
 from streamguard.media.output.mixer import Heads, OutPacket
 from streamguard.media.output.pusher import MESSAGE, PACKET
 from streamguard.media.output.target import WINDOW, Target
-from streamguard.media.supervisor import Backoff
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 _MOST_BYTES, _MOST_SECONDS = 16 * 1024 * 1024, 10.0
 _PIPE_BYTES = 256 * 1024
@@ -32,7 +33,7 @@ _ENDING = 3.0
 
 @dataclass(frozen=True, slots=True)
 class PushStatus:
-    """How an output does.
+    """State of an output.
 
     Attributes:
         target: where it goes, without secrets.
@@ -96,7 +97,7 @@ class Push:
 
     @property
     def status(self) -> PushStatus:
-        """How it does now."""
+        """State of the output now."""
         return replace(self._status, lag=self._span())
 
     async def __aenter__(self) -> Push:
@@ -110,9 +111,7 @@ class Push:
         if self._task is not None:
             if self._working:
                 await asyncio.wait({self._task}, timeout=_ENDING)
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await cancel_and_wait(self._task)
 
     def offer(self, packets: Sequence[OutPacket]) -> None:
         """Take packets, in order."""
@@ -215,7 +214,7 @@ class Push:
             await asyncio.shield(process.wait())
 
     async def _listen(self, lines: asyncio.StreamReader, said: asyncio.Future[dict[str, Any]]) -> dict[str, Any]:
-        """What the process says is amiss, at its end; nothing where all went well."""
+        """Return the fault that the process names at its end; nothing where all went well."""
         trouble: dict[str, Any] = {}
         async for line in lines:
             message = json.loads(line)
@@ -294,9 +293,9 @@ class Push:
             return
         told = {"output": status.target, "detail": status.detail}
         if retry_in is not None:
-            log.warning("output down", extra={**told, "retry": round(retry_in, 3)})
+            log.warning("output down", **told, retry=round(retry_in, 3))
         else:
-            log.info("output up", extra=told)
+            log.info("output up", **told)
 
 
 def _message(out: asyncio.StreamWriter, kind: bytes, data: bytes) -> None:

@@ -75,7 +75,7 @@ def write(source: IO[bytes], tell: IO[str]) -> None:
             # Numbers go on, and players are told of the break.
             options["hls_flags"] += "+append_list"
     elif job["format"] == "mpegts" and job["file"]:
-        place, behind = gone_on_with(job["file"])
+        place, behind = continued_file(job["file"])
         if behind:
             options["mpegts_flags"] = "initial_discontinuity"
     opener = segments.open if segments is not None else None
@@ -103,8 +103,8 @@ def check_room(folder: str) -> None:
         probe.write(bytes(_ROOM))
 
 
-def gone_on_with(name: str) -> tuple[IO[bytes], bool]:
-    """The file, and whether something was in it. That stays: transport streams may simply follow each other.
+def continued_file(name: str) -> tuple[IO[bytes], bool]:
+    """Open the file, and tell whether something was in it; that stays, as transport streams may follow each other.
 
     Raises:
         OSError: it cannot be opened, there is no room, or it holds something else.

@@ -1,4 +1,4 @@
-"""Where an output goes, and how libav writes it."""
+"""Target of an output, and how libav writes it."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ class Target:
 
     @property
     def segments(self) -> str:
-        """What the names of HLS segments begin with; a number and `.ts` follow."""
+        """Beginning of the names of HLS segments; a number and `.ts` follow."""
         # libav would look for numbers to fill in.
         return f"{self.file.stem.replace('%', '_')}-" if self.file is not None else ""
 
     def takes(self, sound: str) -> bool:
-        """Whether sound of libav's codec `sound` can go along."""
+        """Return whether sound of libav's codec `sound` can go along."""
         return sound in _SOUND[self.format]
 
 
@@ -155,7 +155,7 @@ def _same(one: Target, other: Target) -> bool:
 
 
 def _address(target: Target) -> tuple[object, ...]:
-    """What tells servers and paths apart; who sends, and how, does not."""
+    """Return what tells servers and paths apart; who sends, and how, does not."""
     parts = urlsplit(target.name)
     host = parts.scheme, parts.hostname, parts.port or _PORTS.get(parts.scheme)
     return host if parts.scheme == "udp" else (*host, parts.path.rstrip("/"), parts.query)

@@ -7,5 +7,5 @@ SCHEMES = ("whep+https", "whep+http")
 
 
 def is_whep(url: str) -> bool:
-    """Whether the URL is one of a WHEP endpoint: `whep+https://host[:port]/path`, or `whep+http`."""
+    """Return whether the URL is one of a WHEP endpoint: `whep+https://host[:port]/path`, or `whep+http`."""
     return url.lower().startswith(tuple(f"{scheme}://" for scheme in SCHEMES))

@@ -1,9 +1,8 @@
-"""What a WHEP endpoint is asked over HTTP: a session for our offer, and its end."""
+"""HTTP side of a WHEP endpoint: a session for our offer, and its end."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import ssl
 from types import TracebackType
 from typing import Self
@@ -21,10 +20,11 @@ from streamguard.errors import (
     SourceUntrusted,
     UnsupportedMedia,
 )
+from streamguard.logs import get_logger
 from streamguard.media.address import SourceOptions, trusted
 from streamguard.media.whep.address import PREFIX
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 SDP = "application/sdp"
 _MOST_BYTES = 64 * 1024
 """The longest answer that is read."""
@@ -149,7 +149,7 @@ class Endpoint:
                 pass
         except (TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
             # It ends by itself once nobody answers there; its address is a secret.
-            log.debug("a WHEP session could not be ended: %s", type(error).__name__)
+            log.debug("a WHEP session could not be ended", cause=type(error).__name__)
 
     def _bearer(self, url: URL) -> dict[str, str]:
         token = self._options.token

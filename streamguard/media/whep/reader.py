@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from typing import Self
 from aiortc import MediaStreamTrack, RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import MediaStreamError
 
-from streamguard.channel import ChannelClosed, Latest
+from streamguard.channel import ChannelClosed, Latest, cancel_and_wait
 from streamguard.errors import NoVideo, SourceEnded, SourceTimeout, StreamguardError, UnsupportedMedia
 from streamguard.media.address import SourceOptions
-from streamguard.media.packet_ring import PacketKeeper
-from streamguard.media.peer_connection import close_connection, make_connection
+from streamguard.media.aiortc_hooks import close_connection, keep_received, make_connection
 from streamguard.media.published import checked_picture
-from streamguard.media.received_packets import keep_received
+from streamguard.media.reader import Taps
 from streamguard.media.timestamps import TimestampRepair
 from streamguard.media.whep.endpoint import Endpoint
 from streamguard.types import Frame
@@ -26,7 +24,7 @@ from streamguard.types import Frame
 
 @dataclass(frozen=True, slots=True)
 class WhepSource:
-    """What a WHEP stream tells of itself: that it is live. Attributes as `VideoSource` has them."""
+    """Facts that a WHEP stream tells of itself: it is live. Attributes as `VideoSource` has them."""
 
     live: bool = True
     paced: bool = True
@@ -47,14 +45,14 @@ class WhepReader:
         epoch: connection number, for `Frame.epoch`.
         url: as `Endpoint` takes it.
         options: how it is opened; `token` is shown to the endpoint.
-        keeper: gets the compressed packets.
+        taps: what is asked for each frame, and gets the compressed packets.
     """
 
     def __init__(
-        self, stream: str, epoch: int, url: str, options: SourceOptions | None, keeper: PacketKeeper | None = None
+        self, stream: str, epoch: int, url: str, options: SourceOptions | None = None, taps: Taps | None = None
     ) -> None:
         self._stream, self._epoch, self._url = stream, epoch, url
-        self._options, self._keeper = options or SourceOptions(), keeper
+        self._options, self._taps = options or SourceOptions(), taps or Taps()
         self._stack = AsyncExitStack()
         self._frames: Latest[Frame] = Latest()
         self._reading: asyncio.Task[None] | None = None
@@ -67,12 +65,12 @@ class WhepReader:
 
     @property
     def opened(self) -> bool:
-        """Whether there is a session."""
+        """Return whether there is a session."""
         return self._reading is not None
 
     @property
     def ended(self) -> bool:
-        """Whether nothing of it goes on."""
+        """Return whether nothing of it goes on."""
         return self._reading is None or self._reading.done()
 
     @property
@@ -105,8 +103,8 @@ class WhepReader:
         self._stack.push_async_callback(close_connection, pc)
         endpoint = await self._stack.enter_async_context(Endpoint(self._url, self._options))
         receiver = pc.addTransceiver("video", direction="recvonly").receiver
-        if self._keeper is not None:
-            keep_received(receiver, self._keeper)
+        if self._taps.keeper is not None:
+            keep_received(receiver, self._taps.keeper)
         await pc.setLocalDescription(await pc.createOffer())
         track = await self._negotiated(pc, await endpoint.answer(pc.localDescription.sdp))
         if self._closed:
@@ -117,10 +115,7 @@ class WhepReader:
         """End the session; a pending or later read ends. Safe to call twice."""
         self._begun = self._closed = True
         self._frames.close(discard=True)
-        if self._reading is not None:
-            self._reading.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
+        await cancel_and_wait(self._reading)
         await self._stack.aclose()
 
     def __aiter__(self) -> Self:
@@ -165,5 +160,6 @@ class WhepReader:
                 raise SourceTimeout(self._url, cause, "Check the source, and that UDP passes") from None
             picture = checked_picture(received, self._stream, self._options.max_pixels)  # type: ignore[arg-type]  # a video track's
             moment = repair.repair(received.pts, received.time_base)
-            self._frames.put(Frame(self._stream, self._epoch, index, moment, time.monotonic(), picture))
+            if self._taps.wanted is None or self._taps.wanted(moment):
+                self._frames.put(Frame(self._stream, self._epoch, index, moment, time.monotonic(), picture))
             index += 1
