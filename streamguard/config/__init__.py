@@ -2,25 +2,35 @@
 
 from streamguard.config.changes import Changes, Entries, apply, diff
 from streamguard.config.reading import Loaded, load_config, read_config
+from streamguard.config.section import LIVE_NAME, STREAM_NAME, Location
 from streamguard.config.sections import (
-    STREAM_NAME,
     AlertSettings,
+    CheckSettings,
+    ClusterSettings,
     EngineSettings,
     EvidenceSettings,
     IceServerSettings,
-    Location,
-    Scope,
     ServerSettings,
     TlsSettings,
-    TokenSettings,
 )
-from streamguard.config.streams import RuleSettings, SamplingSettings, StreamSettings, missing_folders, subscribed
+from streamguard.config.sign_on import Scope, TokenSettings
+from streamguard.config.streams import (
+    RoomSettings,
+    RuleSettings,
+    SamplingSettings,
+    StreamSettings,
+    missing_folders,
+    subscribed,
+)
 from streamguard.config.whole import Config
 
 __all__ = [
+    "LIVE_NAME",
     "STREAM_NAME",
     "AlertSettings",
     "Changes",
+    "CheckSettings",
+    "ClusterSettings",
     "Config",
     "EngineSettings",
     "Entries",
@@ -28,6 +38,7 @@ __all__ = [
     "IceServerSettings",
     "Loaded",
     "Location",
+    "RoomSettings",
     "RuleSettings",
     "SamplingSettings",
     "Scope",

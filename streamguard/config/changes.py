@@ -11,12 +11,12 @@ from streamguard.config.whole import Config
 
 T = TypeVar("T", StreamSettings, RuleSettings)
 
-TABLES = ("server", "engine", "alerts", "evidence")
+TABLES = ("server", "engine", "alerts", "evidence", "checks")
 
 
 @dataclass(frozen=True, slots=True)
 class Entries(Generic[T]):
-    """How the named entries of a list differ.
+    """Difference of the named entries of a list.
 
     Attributes:
         added, changed: entries as they are to be.
@@ -44,7 +44,7 @@ class Entries(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What makes one configuration of another.
+    """Difference between two configurations.
 
     Attributes:
         values: dotted key, `table.key` -> value, of what is neither a stream nor a rule.
@@ -65,7 +65,7 @@ class Changes:
 
 
 def diff(before: Config, after: Config) -> Changes:
-    """What to change in `before` to have `after`; false if they are equal."""
+    """Return what to change in `before` to have `after`; false if they are equal."""
     values = tuple(
         (f"{table}.{key}", new)
         for table in TABLES

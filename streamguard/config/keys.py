@@ -26,7 +26,7 @@ def model_in(annotation: Any) -> type[BaseModel] | None:
 
 
 def is_list(annotation: Any) -> bool:
-    """Whether the field holds several."""
+    """Return whether the field holds several."""
     return get_origin(annotation) in {list, tuple}
 
 
@@ -57,7 +57,7 @@ def field_at(path: Path) -> FieldInfo | None:
 
 
 def nearest(path: Path) -> str:
-    """What may have been meant by an unknown key: a clause that names a known one, or those there are."""
+    """Return what an unknown key may have meant: a clause that names a known one, or those there are."""
     model, wrong = model_at(path[:-1]), str(path[-1]).lower()
     known = list(model.model_fields) if model else []
     if close := get_close_matches(wrong, known, 1):

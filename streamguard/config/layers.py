@@ -1,4 +1,4 @@
-"""Where values come from: defaults, the file, the environment, files with secrets, the command line."""
+"""Layers that values come from: defaults, the file, the environment, files with secrets, the command line."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Layers:
         self._merge(self.values, values, origin, ())
 
     def origin(self, path: Path) -> str:
-        """Where the value at a path comes from; `default` where it is given nowhere."""
+        """Return where the value at a path comes from; `default` where it is given nowhere."""
         values: Any = self.values
         for key in path:
             if not (isinstance(values, list) if isinstance(key, int) else isinstance(values, dict) and key in values):
@@ -53,7 +53,7 @@ class Layers:
         return self.whereabouts(path) or "default"
 
     def whereabouts(self, path: Path) -> str:
-        """Where a value is given, or where it would be: its own origin, or that of the list or table it is in."""
+        """Return where a value is given or would be: its own origin, or that of the list or table it is in."""
         for known in (self.origins, self.tables):
             for length in range(len(path), 0, -1):
                 if path[:length] in known:

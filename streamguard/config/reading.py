@@ -40,7 +40,7 @@ def read_config(path: FilePath | None = None, options: Mapping[str, Any] | None 
 
 
 def load_config(path: FilePath | None = None, options: Mapping[str, Any] | None = None) -> Loaded:
-    """As `read_config`, with the origin of each value."""
+    """Read as `read_config` does, and keep the origin of each value."""
     layers = Layers()
     if path is not None:
         lay_file(layers, path)
@@ -129,7 +129,7 @@ def _problem(layers: Layers, key: str, what: str, remedy: str, path: Path | None
 
 
 def _secret_unread(values: Any, path: Path) -> bool:
-    """Whether the secret's file could not be read, which is told already."""
+    """Return whether the secret's file could not be read, which is told already."""
     table = _at(values, path[:-1])
     return isinstance(table, dict) and f"{path[-1]}_file" in table and not table.get(str(path[-1]))
 
@@ -162,7 +162,7 @@ def _mended(values: Any, path: Path, *, unknown: bool) -> Path:
 
 
 def _at(values: Any, path: Path) -> Any:
-    """What lies at a path; None where nothing does any more."""
+    """Return the value at a path; None where there is none any more."""
     for key in path:
         if isinstance(key, int):
             values = values[key] if isinstance(values, list) and key < len(values) else None

@@ -17,7 +17,7 @@ from streamguard.config.whole import Config
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SettingRow:
     """One value in force.
 
     Attributes:
@@ -31,7 +31,7 @@ class Row:
     origin: str
 
 
-def rows(loaded: Loaded) -> list[Row]:
+def rows(loaded: Loaded) -> list[SettingRow]:
     """Every value in force."""
     return list(_rows(loaded, loaded.config, ()))
 
@@ -62,7 +62,7 @@ def table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _rows(loaded: Loaded, value: Any, path: Path) -> Iterator[Row]:
+def _rows(loaded: Loaded, value: Any, path: Path) -> Iterator[SettingRow]:
     if isinstance(value, BaseModel):
         for name in type(value).model_fields:
             yield from _rows(loaded, getattr(value, name), (*path, name))
@@ -72,7 +72,7 @@ def _rows(loaded: Loaded, value: Any, path: Path) -> Iterator[Row]:
     else:
         origin = loaded.layers.origin(path)
         listed = sorted(value) if isinstance(value, frozenset) else value
-        yield Row(shown(path, loaded.layers.values), to_jsonable_python(listed), origin)
+        yield SettingRow(shown(path, loaded.layers.values), to_jsonable_python(listed), origin)
 
 
 def _default(field: FieldInfo) -> str:

@@ -6,23 +6,27 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
+from streamguard.alerts.formats import PEOPLE
 from streamguard.alerts.rules import Rule
-from streamguard.config.sections import STREAM_NAME, Location, Section, secret_file
-from streamguard.errors import OutputError, redact
+from streamguard.config.section import STREAM_NAME, Location, Receiver, Section, is_web, secret_file
+from streamguard.errors import OutputError, SubscriptionError, redact
 
-_HOSTED = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "whep+http", "whep+https", "srt", "tcp"})
+_HOSTED = frozenset({"rtsp", "rtsps", "rtmp", "rtmps", "http", "https", "whep+http", "whep+https", "srt", "tcp"}) | {
+    "janus+ws",
+    "janus+wss",
+}
 _SCHEMES = _HOSTED | {"udp", "rtp", "file"}
-_PLUGINS = "streamguard.sources"
+_PLUGINS = ("streamguard.sources", "streamguard.rooms")
 _SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{32,86}={0,2}")
 
 
 class SamplingSettings(Section):
-    """How much of a stream is judged."""
+    """Share of a stream that is judged."""
 
     judged_per_second: Annotated[float, Field(gt=0, le=240)] | None = Field(
         default=None, description="Judge no more frames of it in a second; default: as many as there is time for."
@@ -32,15 +36,40 @@ class SamplingSettings(Section):
     )
 
 
+class RoomSettings(Section):
+    """How the guard takes part in the conference room that is the stream's source."""
+
+    display: Annotated[str, Field(min_length=1, max_length=64)] = Field(
+        default="streamguard", description="The name it shows."
+    )
+    pin: SecretStr | None = Field(default=None, description="The room's.")
+    pin_file: Path | None = secret_file("pin")
+    api_secret: SecretStr | None = Field(default=None, description="What Janus' API asks of every client.")
+    api_secret_file: Path | None = secret_file("api_secret")
+    messages: bool = Field(default=True, description="Tell verdicts in the room, on a data channel.")
+    view: bool = Field(default=False, description="Show all who are judged, with their masks, as a video in the room.")
+    most_participants: Annotated[int, Field(ge=1, le=100)] = Field(
+        default=12, description="Videos judged at a time; who comes later is named in the log and in the room."
+    )
+    substream: Annotated[int, Field(ge=0, le=2)] = Field(
+        default=2,
+        description="Of simulcast: 2 is the largest picture, in which a face has most to see; 0 the smallest.",
+    )
+
+
 class StreamSettings(Section):
     """A stream that is watched from the start."""
 
     name: str = Field(pattern=STREAM_NAME, description="Unique: in URLs, events and alerts.")
     source: Location = Field(
-        description="URL, path or `camera:N`, as for `streamguard watch`.", examples=["rtsp://camera.example/live"]
+        description="URL, path or `camera:N`, as for `streamguard watch`; or a conference room, "
+        "`janus+ws://host:8188/ROOM`: each participant in it is a stream `name/participant`.",
+        examples=["rtsp://camera.example/live"],
     )
     source_file: Path | None = secret_file("source")
-    token: SecretStr | None = Field(default=None, description="Bearer token for the endpoint of a WHEP source.")
+    token: SecretStr | None = Field(
+        default=None, description="Bearer token for the endpoint of a WHEP source; or that of a conference room."
+    )
     token_file: Path | None = secret_file("token")
     transport: Literal["tcp", "udp"] = Field(default="tcp", description="What carries RTSP media.")
     hwaccel: Literal["off", "auto", "cuda", "vaapi", "qsv", "vdpau", "videotoolbox", "d3d11va"] = Field(
@@ -61,10 +90,11 @@ class StreamSettings(Section):
         default=1, description="Where there is not time for all, a stream of 2 is judged twice as often as one of 1."
     )
     sampling: SamplingSettings = Field(default_factory=SamplingSettings)
+    room: RoomSettings = Field(default_factory=RoomSettings)
     outputs: list[Location] = Field(
         default_factory=list,
         description="Where it is sent on with its masks and its sound: rtsp, rtmp(s) and udp URLs, `.m3u8` (HLS) and "
-        "`.ts` files (gone on with where they are there), folders; no two to the same place.",
+        "`.ts` files (an existing one is appended to), folders; no two to the same place.",
     )
     rules: list[str] = Field(
         default_factory=list,
@@ -94,35 +124,73 @@ class StreamSettings(Section):
 
 
 class RuleSettings(Rule):
-    """Who is told what: a webhook that the file looks after."""
+    """A webhook, or a notice to people, managed by the file: whom to alert, and of what."""
 
     model_config = Section.model_config
 
     name: str = Field(pattern=STREAM_NAME, description="Unique.")
-    url: Location = Field(
-        description="Where messages go; https unless `alerts.allow_http`.", examples=["https://news.example/hook"]
+    url: Receiver = Field(
+        description="Where messages go: https for a webhook (http where `alerts.allow_http`); else a notice to one "
+        "person or channel, by a URL of Apprise (`mailtos://...`, `slack://...`; extra `notices`).",
+        examples=["https://news.example/hook"],
     )
     url_file: Path | None = secret_file("url")
-    secret: SecretStr = Field(
-        description="Signs them: `whsec_` and base64 of 24 to 64 random bytes.", examples=["whsec_" + "A" * 32]
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Signs the messages of a webhook, which needs one: `whsec_` and base64 of 24 to 64 random bytes.",
+        examples=["whsec_" + "A" * 32],
     )
     secret_file: Path | None = secret_file("secret")
-    format: Literal["streamguard", "cloudevents", "ms-graph"] = Field(
-        default="streamguard", description="How messages are written."
+    format: Literal["streamguard", "cloudevents", "ms-graph", "notice"] = Field(
+        default="streamguard", description="How messages are written; of a notice it is `notice`, given or not."
     )
+
+    @property
+    def notice(self) -> bool:
+        """Return whether it is for people."""
+        return self.format == PEOPLE
+
+    @model_validator(mode="before")
+    @classmethod
+    def _for_people(cls, data: Any) -> Any:
+        url = data.get("url") if isinstance(data, dict) else None
+        named = url.get_secret_value() if isinstance(url, Receiver) else url
+        if not isinstance(named, str) or "://" not in named or is_web(named) or "format" in data:
+            return data
+        return {**data, "format": PEOPLE}
 
     @field_validator("url")
     @classmethod
-    def _web(cls, url: Location) -> Location:
-        _check_host(url.get_secret_value(), ("https", "http"))
+    def _addressed(cls, url: Receiver) -> Receiver:
+        text = url.get_secret_value()
+        if is_web(text) or "://" not in text:
+            _check_host(text, ("https", "http"))
+        else:
+            # Apprise takes a second to load: for who has notices.
+            from streamguard.alerts.notices import check_notice
+
+            try:
+                check_notice(text)
+            except SubscriptionError as error:
+                raise ValueError(f"{error.cause}: {error.remedy}") from None
         return url
 
     @field_validator("secret")
     @classmethod
-    def _standard(cls, secret: SecretStr) -> SecretStr:
-        if not _SECRET.fullmatch(secret.get_secret_value()):
+    def _standard(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and not _SECRET.fullmatch(secret.get_secret_value()):
             raise ValueError("a webhook secret is `whsec_` and the base64 of 24 to 64 random bytes")
         return secret
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> Self:
+        if self.notice == is_web(self.url.get_secret_value()):
+            raise ValueError("format: `notice` is for URLs of Apprise, the others are for http and https")
+        if self.notice and self.secret is not None:
+            raise ValueError("secret: a notice is not signed; leave it out")
+        if not self.notice and self.secret is None:
+            raise ValueError("secret: a webhook needs one; make it with `echo whsec_$(openssl rand -base64 32)`")
+        return self
 
 
 def subscribed(rule: RuleSettings, streams: Iterable[StreamSettings]) -> Rule:
@@ -140,7 +208,7 @@ def subscribed(rule: RuleSettings, streams: Iterable[StreamSettings]) -> Rule:
 
 
 def check_source(source: str) -> None:
-    """Whether the text can be a source; nothing is opened.
+    """Return whether the text can be a source; nothing is opened.
 
     Raises:
         ValueError: it is empty, no URL, or of a protocol that neither streamguard nor a plugin opens.
@@ -157,12 +225,16 @@ def check_source(source: str) -> None:
     scheme = scheme.lower()
     if scheme in _HOSTED:
         _check_host(source, (scheme,))
-    elif scheme not in _SCHEMES and scheme not in {point.name for point in metadata.entry_points(group=_PLUGINS)}:
+    elif scheme not in _SCHEMES and scheme not in _plugins():
         raise ValueError(f"the protocol `{scheme}` is not one of {', '.join(sorted(_SCHEMES))}")
 
 
+def _plugins() -> set[str]:
+    return {point.name for group in _PLUGINS for point in metadata.entry_points(group=group)}
+
+
 def check_output(target: str) -> None:
-    """Whether a stream can be sent on there; nothing is opened.
+    """Return whether a stream can be sent on there; nothing is opened.
 
     Raises:
         ValueError: it is no such URL, and no such path.

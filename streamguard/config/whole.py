@@ -11,7 +11,14 @@ from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from streamguard.config.sections import AlertSettings, EngineSettings, EvidenceSettings, ServerSettings
+from streamguard.config.sections import (
+    AlertSettings,
+    CheckSettings,
+    ClusterSettings,
+    EngineSettings,
+    EvidenceSettings,
+    ServerSettings,
+)
 from streamguard.config.streams import RuleSettings, StreamSettings, clashing_outputs
 
 PREFIX = "STREAMGUARD_"
@@ -33,7 +40,7 @@ class Contradiction:
 
 
 class Config(BaseSettings):
-    """How `streamguard serve` runs. Made by `read_config`; by itself it reads neither a file nor the environment."""
+    """Settings of `streamguard serve`. Made by `read_config`; by itself it reads neither a file nor the environment."""
 
     model_config = SettingsConfigDict(
         env_prefix=PREFIX,
@@ -49,8 +56,10 @@ class Config(BaseSettings):
     engine: EngineSettings = Field(default_factory=EngineSettings)
     alerts: AlertSettings = Field(default_factory=AlertSettings)
     evidence: EvidenceSettings = Field(default_factory=EvidenceSettings)
+    checks: CheckSettings = Field(default_factory=CheckSettings)
+    cluster: ClusterSettings = Field(default_factory=ClusterSettings)
     streams: list[StreamSettings] = Field(default_factory=list, description="Streams that are watched from the start.")
-    rules: list[RuleSettings] = Field(default_factory=list, description="Who is told what.")
+    rules: list[RuleSettings] = Field(default_factory=list, description="Subscriptions: receivers and their events.")
 
     @classmethod
     def settings_customise_sources(
@@ -68,16 +77,29 @@ class Config(BaseSettings):
 
 
 def contradictions(config: Config) -> Iterator[Contradiction]:
-    """What does not fit together."""
+    """Return the settings that contradict each other."""
     server, alerts, evidence = config.server, config.alerts, config.evidence
-    if not server.tokens and not server.loopback_only:
+    if not server.guarded and not server.loopback_only:
         cause = f"listening on {server.host} needs a token: anybody in that network could watch the streams"
         remedy = "add `[[server.tokens]]`, or listen on 127.0.0.1"
         yield Contradiction(("server.tokens", "server.listen"), cause, remedy)
+    if server.grants and server.openid is None and server.proxy_sign_on is None:
+        cause = "grants are for those whom a provider or a proxy signs on, and there is neither"
+        yield Contradiction(("server.grants",), cause, "add `[server.openid]` or `[server.proxy_sign_on]`")
+    if not server.grants and server.openid is not None:
+        cause = "nobody whom the OpenID provider signs on may do anything"
+        yield Contradiction(("server.openid", "server.grants"), cause, "add `[[server.grants]]`")
+    if not server.grants and server.proxy_sign_on is not None:
+        cause = "nobody whom the proxy signs on may do anything"
+        yield Contradiction(("server.proxy_sign_on", "server.grants"), cause, "add `[[server.grants]]`")
     alike = Counter(entry.token.get_secret_value() for entry in server.tokens)
     if places := [place for place, entry in enumerate(server.tokens) if alike[entry.token.get_secret_value()] > 1]:
         cause = f"entries {', '.join(map(str, places))} hold the same token: nobody knows which scopes it has"
         yield Contradiction(("server.tokens",), cause, "make one for each: `openssl rand -hex 24`")
+    named = Counter(entry.name for entry in server.tokens if entry.name is not None)
+    if twice := [name for name, count in named.items() if count > 1]:
+        cause = f"tokens have the same name, `{twice[0]}`: nobody knows who did what"
+        yield Contradiction(("server.tokens",), cause, "name each differently")
     if evidence.enabled and not alerts.enabled:
         cause = "evidence belongs to alerts: evidence.enabled needs alerts.enabled"
         yield Contradiction(("evidence.enabled", "alerts.enabled"), cause, "switch both on or both off")
@@ -94,7 +116,7 @@ def contradictions(config: Config) -> Iterator[Contradiction]:
 
 
 def _between_streams(config: Config) -> Iterator[Contradiction]:
-    """What does not fit together in streams and rules."""
+    """Return the streams and rules that contradict each other."""
     for kind, names in (("stream", [each.name for each in config.streams]), ("rule", [r.name for r in config.rules])):
         for name, count in Counter(names).items():
             if count > 1:
@@ -107,6 +129,9 @@ def _between_streams(config: Config) -> Iterator[Contradiction]:
         yield Contradiction((f"streams.{other}.outputs", f"streams.{one}.outputs"), cause, "give each its own")
     rules = {rule.name for rule in config.rules}
     for stream in config.streams:
+        if stream.outputs and stream.source.get_secret_value().lower().startswith(("janus+ws://", "janus+wss://")):
+            cause = f"`{stream.name}` is a conference room: its participants cannot be sent on"
+            yield Contradiction((f"streams.{stream.name}.outputs",), cause, "remove outputs; see room.view")
         for name in stream.rules:
             if name not in rules:
                 known = f"choose from {', '.join(sorted(rules))}" if rules else "add it as `[[rules]]`"

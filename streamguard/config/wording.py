@@ -1,4 +1,4 @@
-"""What pydantic says of a wrong value, in the words of the file."""
+"""Pydantic's complaints about wrong values, in the words of the file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from pydantic_core import ErrorDetails
 
 from streamguard.config.keys import Path, field_at, model_in
-from streamguard.config.sections import STREAM_NAME
+from streamguard.config.section import STREAM_NAME
 
 _NAME = "a name has letters, digits, `.`, `-` and `_`, begins with a letter or digit, and is at most 64 long"
 _PATTERNS = {STREAM_NAME: _NAME}
@@ -40,7 +40,7 @@ _SAID: dict[str, Callable[[dict[str, Any]], str]] = {
 
 
 def cause(error: ErrorDetails) -> str:
-    """What is wrong with a value, as a clause."""
+    """Return what is wrong with a value, as a clause."""
     path: Path = error["loc"]
     field = field_at(path)
     if error["type"] in {"list_type", "tuple_type"} and field is not None and model_in(field.annotation):
