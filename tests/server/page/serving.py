@@ -17,6 +17,7 @@ import pytest
 
 from tests.support.settings import sections, toml
 from tests.support.training_data import ROOT, environment
+from tests.support.warm import warm_python
 
 PATIENCE = 120.0
 """Seconds until a server that neither starts nor ends is killed."""
@@ -24,27 +25,40 @@ PATIENCE = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A running server: its URL and port."""
+    """A running server: its URL, its port and itself."""
 
     url: str
     port: int
+    process: subprocess.Popen[str]
 
 
 @contextmanager
-def served(folder: Path, detector: Path, *, port: int = 0, **settings: Any) -> Iterator[Served]:
+def served(
+    folder: Path, detector: Path, *, port: int = 0, ends_well: bool = True, stops: bool = False, **settings: Any
+) -> Iterator[Served]:
     """A server for as long as the context lasts; it is ended by SIGTERM and has to leave with 0.
 
     Args:
         folder: for its settings file.
         detector: folder of the detector.
         port: 0 takes a free one.
+        ends_well: False: the test ends it, or it is killed.
+        stops: the test stops it by SIGSTOP, which nothing can pass on to a fork.
         settings: further keys, as `sections` takes them.
     """
     config = folder / "serve.toml"
     # How busy the machine is that runs the tests must not decide them.
     config.write_text(toml(sections(port=port, model=str(detector), engine="torch", admission="off", **settings)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamguard", "serve", "--config", str(config), "--text-log"],
+        [
+            *([sys.executable] if stops else warm_python()),
+            "-m",
+            "streamguard",
+            "serve",
+            "--config",
+            str(config),
+            "--text-log",
+        ],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,7 +73,9 @@ def served(folder: Path, detector: Path, *, port: int = 0, **settings: Any) -> I
         url = _url(process, log)
         reader.start()
         limit.cancel()
-        yield Served(url, int(url.rsplit(":", 1)[1]))
+        yield Served(url, int(url.rsplit(":", 1)[1]), process)
+        if not ends_well:
+            return
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0, "".join(log)
     finally:

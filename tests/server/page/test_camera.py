@@ -34,7 +34,7 @@ async def test_a_fake_face_is_painted_and_told(tmp_path: Path, detector: Path, f
             await expect(page.get_by_role("dialog").get_by_role("img")).to_be_visible()
             await page.keyboard.press("Escape")
             timeline = page.get_by_role("img", name="Timeline of the last minute")
-            await expect(timeline).to_have_attribute("aria-label", re.compile(r"FAKE; at most \d+ %"))
+            await expect(timeline).to_have_attribute("aria-label", re.compile(r"FAKE; at most \d+\s?%"))
             await page.get_by_role("button", name="Dismiss").click()
             await expect(banner).to_have_count(0)
 

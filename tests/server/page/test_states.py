@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from pathlib import Path
 
@@ -52,11 +53,17 @@ async def test_three_streams_in_three_states(tmp_path: Path, detector: Path, uns
     streams = [
         {"name": "front-door", "source": str(real)},
         {"name": "lobby", "source": str(fake), "model": str(unsure_detector)},
-        {"name": "newsroom", "source": str(fake)},
     ]
+    newsroom = json.dumps({"name": "newsroom", "source": str(fake), "loop": True})
     with served(tmp_path, detector, streams=streams) as server:
         async with chromium() as browser, opened(browser, server.url) as page:
             tiles = page.get_by_role("region", name="Streams").get_by_role("listitem")
+            await expect(tiles.filter(has_text="front-door")).to_have_attribute("data-state", "REAL")
+            # What opened before the page did is no news to it.
+            added = await page.request.post(
+                f"{server.url}/api/v1/streams", data=newsroom, headers={"Content-Type": "application/json"}
+            )
+            assert added.status == 201
             for name, state in (("front-door", "REAL"), ("lobby", "UNSURE"), ("newsroom", "FAKE")):
                 tile = tiles.filter(has_text=name)
                 await expect(tile).to_have_attribute("data-state", state)

@@ -40,10 +40,10 @@ async def test_the_lines_are_those_of_the_vote(tmp_path: Path, detector: Path) -
             await page.add_init_script(_KEEP_WORDS)
             await page.goto(server.url)
             unknown = await page.evaluate(_DRAW, None)
-            assert {"0 %", "100 %"} <= set(unknown)
+            assert {"0%", "100%"} <= set(unknown)
             assert "called fake above" not in unknown
             drawn = await page.evaluate(_DRAW, {"window": 2, "open_share": 0.6, "close_share": 0.2})
-            assert {"0 %", "20 %", "60 %", "100 %", "called fake above", "released below"} <= set(drawn)
+            assert {"0%", "20%", "60%", "100%", "called fake above", "released below"} <= set(drawn)
 
 
 async def test_a_stream_shows_its_own(tmp_path: Path, detector: Path) -> None:
@@ -53,5 +53,5 @@ async def test_a_stream_shows_its_own(tmp_path: Path, detector: Path) -> None:
             await page.add_init_script(_KEEP_WORDS)
             await page.goto(f"{server.url}/#/stream/door")
             await page.wait_for_function(
-                "() => ['30 %', '50 %', 'called fake above'].every((word) => window.words.has(word))"
+                "() => ['30%', '50%', 'called fake above'].every((word) => window.words.has(word))"
             )

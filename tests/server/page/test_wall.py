@@ -34,16 +34,16 @@ async def test_feeds_come_and_go(tmp_path: Path, detector: Path) -> None:
         async with chromium() as browser, opened(browser, server.url) as page:
             await expect(page.get_by_text("No stream is watched yet.")).to_be_visible()
             await page.get_by_label("Address").fill(str(clip))
-            await page.get_by_label("Name").fill("door")
-            await page.get_by_label("Name").press("Enter")
+            await page.locator("#feed-name").fill("door")
+            await page.locator("#feed-name").press("Enter")
             await plays(page)
             await expect(page.get_by_role("heading", name="door", level=1)).to_be_focused()
 
             await page.get_by_role("link", name="All streams").click()
             await page.get_by_label("Address").fill(str(clip))
-            await page.get_by_label("Name").fill("door")
+            await page.locator("#feed-name").fill("door")
             await page.get_by_role("button", name="Watch", exact=True).click()
-            taken = page.get_by_role("alert").filter(has_text="There is a stream `door` already.")
+            taken = page.get_by_role("alert").filter(has_text="There is a stream “door” already.")
             await expect(taken).to_contain_text("Choose another name.")
 
             await page.get_by_role("link", name="door").click()
@@ -63,7 +63,7 @@ async def test_a_feed_that_is_not_there_says_why(tmp_path: Path, detector: Path)
             await expect(page.get_by_role("region", name="Faces")).to_contain_text("There is no picture.")
             await expect(page.get_by_text("No face is in the picture.")).to_have_count(0)
             await page.goto(f"{server.url}/#/stream/nobody")
-            await expect(page.get_by_text("There is no stream `nobody`.")).to_be_visible()
+            await expect(page.get_by_text("There is no stream “nobody”.")).to_be_visible()
             await expect(page.get_by_role("region", name="Faces")).to_be_hidden()
 
 
@@ -78,13 +78,16 @@ async def test_the_wall_shows_every_stream_and_tells_of_a_fake(tmp_path: Path, d
     with served(tmp_path, detector, streams=streams) as server:
         async with chromium() as browser, opened(browser, server.url) as page:
             await page.evaluate(_COUNT_TONES)
-            sound = page.get_by_role("button", name="Alert sound")
-            await expect(sound).to_have_attribute("aria-pressed", "false")
+            sound = page.get_by_role("switch", name="Alert sound")
+            await expect(sound).to_have_attribute("aria-checked", "true")
             await sound.click()
-            await expect(sound).to_have_attribute("aria-pressed", "true")
+            await expect(sound).to_have_attribute("aria-checked", "false")
+            await sound.click()
             # It is heard at once how it will sound.
+            await page.wait_for_function("window.tones > 0")
             before = await page.evaluate("window.tones")
-            assert before > 0
+            # The choice is kept.
+            assert await page.evaluate("localStorage.getItem('streamguard.sound')") == "on"
             tiles = page.get_by_role("region", name="Streams").get_by_role("listitem")
             await expect(tiles).to_have_count(3)
             for name in ("front-door", "newsroom"):

@@ -51,8 +51,8 @@ async def rule_of(http: aiohttp.ClientSession, path: str) -> dict[str, Any]:
 async def test_what_is_told_is_changed(tmp_path: Path, detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with webhook_shown(tmp_path, detector, monkeypatch) as (page, item, _, http, path):
         before = await rule_of(http, path)
-        await item.get_by_role("button", name="What is told").click()
-        dialog = page.get_by_role("dialog", name="What the webhook is told")
+        await item.get_by_role("button", name="Events sent").click()
+        dialog = page.get_by_role("dialog", name="Events that the webhook gets")
         await expect(dialog.get_by_label("Streams")).to_have_value("door")
         await expect(dialog.get_by_label("A fake begins")).to_be_checked()
         # Nothing was touched: nothing changes.
@@ -60,12 +60,12 @@ async def test_what_is_told_is_changed(tmp_path: Path, detector: Path, monkeypat
         await expect(dialog).to_have_count(0)
         assert await rule_of(http, path) == before
 
-        await item.get_by_role("button", name="What is told").click()
+        await item.get_by_role("button", name="Events sent").click()
         await dialog.get_by_label("Streams").fill("door*,  gate")
         await dialog.get_by_label("A fake goes on").uncheck()
         await dialog.get_by_label("A stream is lost").check()
         await dialog.get_by_label("Least score").fill("0.75")
-        await dialog.get_by_label("Held for fake, seconds").fill("5")
+        await dialog.get_by_label("Called fake, seconds").fill("5")
         quiet = dialog.get_by_label("Quiet hours")
         await quiet.fill("at night")
         await dialog.get_by_role("button", name="Save").click()
@@ -96,7 +96,7 @@ async def test_what_is_told_is_changed(tmp_path: Path, detector: Path, monkeypat
                 {"days": days, "start": "22:00", "end": "06:00", "zone": "Europe/Warsaw"},
             ],
         }
-        await item.get_by_role("button", name="What is told").click()
+        await item.get_by_role("button", name="Events sent").click()
         await expect(quiet).to_have_value("sat,sun 00:00-23:59 UTC\n22:00-06:00 Europe/Warsaw")
         await page.keyboard.press("Escape")
         await expect(dialog).to_have_count(0)
@@ -111,8 +111,8 @@ async def test_a_new_secret(tmp_path: Path, detector: Path, monkeypatch: pytest.
         await expect(page.locator("dialog")).to_have_count(0)
 
         await item.get_by_role("button", name="New secret").click()
-        await ask.get_by_label("Hours that the old one holds").fill("0")
-        await ask.get_by_role("button", name="Make it").click()
+        await ask.get_by_label("Hours that the old one stays valid").fill("0")
+        await ask.get_by_role("button", name="Create").click()
         shown = page.get_by_role("dialog", name="The webhook's secret")
         hears.secrets["/hook"] = await shown.get_by_label("Secret").input_value()
         assert hears.secrets["/hook"] not in ("", old)

@@ -23,14 +23,14 @@ async def test_a_webhook_is_looked_after(tmp_path: Path, detector: Path, monkeyp
         with served(tmp_path, detector) as server:
             async with chromium() as browser, opened(browser, server.url) as page:
                 await page.get_by_text("Webhooks", exact=True).click()
-                await expect(page.get_by_text("Nobody is told yet.")).to_be_visible()
+                await expect(page.get_by_text("Nobody is notified yet.")).to_be_visible()
 
                 await page.get_by_label("Receiver").fill("https://10.0.0.1/")
                 await page.get_by_role("button", name="Add a webhook").click()
                 await expect(page.get_by_role("alert").filter(has_text="private")).to_be_visible()
 
                 await page.get_by_label("Receiver").fill(hears.url("/hook"))
-                await page.get_by_label("Called").fill("desk <b>")
+                await page.get_by_label("Name", exact=True).fill("desk <b>")
                 await page.get_by_role("button", name="Add a webhook").click()
                 dialog = page.get_by_role("dialog", name="The webhook's secret")
                 hears.secrets["/hook"] = await dialog.get_by_label("Secret").input_value()
@@ -55,4 +55,4 @@ async def test_a_webhook_is_looked_after(tmp_path: Path, detector: Path, monkeyp
                 assert await page.evaluate("document.documentElement.scrollWidth") <= 320
                 await item.get_by_role("button", name="Delete").click()
                 await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
-                await expect(page.get_by_text("Nobody is told yet.")).to_be_visible()
+                await expect(page.get_by_text("Nobody is notified yet.")).to_be_visible()

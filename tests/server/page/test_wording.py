@@ -20,10 +20,11 @@ _EVENT = """async (event) => (await import("/static/parts/wording.js")).eventWor
 async def test_a_face_is_cleared_by_nothing_but_its_own_frames(tmp_path: Path, detector: Path) -> None:
     with served(tmp_path, detector) as server:
         async with chromium() as browser, opened(browser, server.url) as page:
-            closed = {"kind": "fake.closed", "track": 1, "share": 0.1, "detail": ""}
+            closed = {"kind": "fake.closed", "track": 1, "share": 0.1, "detail": "", "cause": "cleared"}
             assert await page.evaluate(_EVENT, closed) == "Face 1 no longer looks fake."
-            closed["detail"] = "the stream broke off while the face was held for fake"
-            wanted = "Face 1 is not cleared: The stream broke off while the face was held for fake."
+            closed["cause"] = "stream_broke"
+            closed["detail"] = "the stream broke off while the face was called fake"
+            wanted = "Face 1 is not cleared: The stream broke off while the face was called fake."
             assert await page.evaluate(_EVENT, closed) == wanted
 
 

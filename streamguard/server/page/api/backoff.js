@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { asTrouble, isAbort, Trouble } from "./trouble.js";
 
 const FIRST = 0.5;
@@ -54,7 +55,7 @@ export async function keepUp(run, { signal, onPause, wake }) {
   let attempt = 0;
   while (!signal.aborted) {
     let since = Infinity;
-    let trouble = new Trouble("The connection ended.", "The page tries again by itself.", { retry: true });
+    let trouble = new Trouble(t("The connection ended."), t("The page tries again by itself."), { retry: true });
     try {
       await run(() => {
         since = performance.now();

@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { isAbort, Trouble, troubleOf } from "./trouble.js";
 
 /** @import { Scope, Stream, StreamEvent } from "./types.js" */
@@ -31,6 +32,9 @@ export class Client extends EventTarget {
     this._scopes = undefined;
     this._refused = false;
     this.reachable = true;
+    /** When something was heard of the server last: milliseconds of `performance.now()`, and by the clock. */
+    this.heardAt = performance.now();
+    this.heard = new Date();
     this._token = sessionStorage.getItem(TOKEN_KEY);
   }
 
@@ -93,6 +97,12 @@ export class Client extends EventTarget {
     }
   }
 
+  /** @returns {Promise<Record<string, string>>} header fields that say who asks, for what `fetch` cannot do */
+  async credentials() {
+    await this.scopes();
+    return this._token ? { Authorization: `Bearer ${this._token}` } : {};
+  }
+
   /**
    * @param {string} path
    * @param {AbortSignal} [signal]
@@ -129,6 +139,22 @@ export class Client extends EventTarget {
     return url.href;
   }
 
+  /** Something came from the server. */
+  hear() {
+    this.heardAt = performance.now();
+    this.heard = new Date();
+    this._answered(true);
+  }
+
+  /**
+   * Asks whether it is there.
+   *
+   * @param {number} patience milliseconds
+   */
+  async ping(patience) {
+    await this._send("health/live", { patience, cache: "no-store" }).catch(() => {});
+  }
+
   /** Tells everybody who waits for the server to try now. */
   retryNow() {
     this._refused = false;
@@ -152,6 +178,7 @@ export class Client extends EventTarget {
   async _send(path, { patience = PATIENCE, signal, ...init }) {
     const headers = new Headers(init.headers);
     if (this._token && !headers.has("Authorization")) headers.set("Authorization", `Bearer ${this._token}`);
+    const began = performance.now();
     const late = new AbortController();
     const giveUp = () => late.abort();
     const timer = setTimeout(giveUp, patience);
@@ -159,17 +186,16 @@ export class Client extends EventTarget {
     if (signal?.aborted) giveUp();
     try {
       const response = await fetch(new URL(path, document.baseURI), { ...init, headers, signal: late.signal });
-      this._answered(true);
+      this.hear();
       return response;
     } catch (error) {
       if (isAbort(error) && signal?.aborted) throw error;
-      this._answered(false);
+      // One slow answer among others says nothing.
+      if (!isAbort(error) || this.heardAt < began) this._answered(false);
       throw new Trouble(
-        "The streamguard server does not answer.",
-        "Check that it is running and that you are online.",
-        {
-          retry: true,
-        },
+        t("The streamguard server does not answer."),
+        t("Check that it is running and that you are online."),
+        { retry: true },
       );
     } finally {
       // The body of a stream of events goes on: only the signal of the caller ends it, not the clock.

@@ -1,26 +1,36 @@
-import { keepUp } from "./backoff.js";
+import { t } from "../language/language.js";
+import { keepUp, sleep } from "./backoff.js";
 import { Trouble } from "./trouble.js";
 
 /** @import { Client } from "./client.js" */
 
 const SILENCE = 15_000;
+const ABSENT = 1;
 
 /**
- * Server-sent events by fetch, so that the token stays in a header, with the last id sent again at each reconnect.
+ * Follows a stream: its states, verdicts and alerts by server-sent events, read by fetch, so that the token stays in a
+ * header, with the last id sent again at each reconnect. A stream that is not there is waited for.
  *
  * @param {Client} client
- * @param {string} path
+ * @param {string} name the stream's
  * @param {object} options
  * @param {AbortSignal} options.signal
  * @param {(kind: string, data: any) => void} options.onEvent
- * @param {(trouble: Trouble, seconds: number) => void} [options.onPause]
+ * @param {() => void} [options.onAbsent] told again and again while there is no such stream
  * @returns {Promise<void>} when the signal aborts
  * @throws {Trouble} one that trying again does not mend
  */
-export function follow(client, path, { signal, onEvent, onPause = () => {} }) {
+export function followStream(client, name, { signal, onEvent, onAbsent = () => {} }) {
+  const path = `api/v1/streams/${encodeURIComponent(name)}/events`;
   let lastId = "";
   return keepUp(
     async (established) => {
+      // Looked for in the list: asking for what is not there is an error, which browsers write down.
+      while (!(await client.streams()).some((stream) => stream.name === name)) {
+        onAbsent();
+        await sleep(ABSENT, signal, client);
+        if (signal.aborted) return;
+      }
       const silence = new AbortController();
       const stop = () => silence.abort();
       signal.addEventListener("abort", stop);
@@ -40,20 +50,21 @@ export function follow(client, path, { signal, onEvent, onPause = () => {} }) {
         for (;;) {
           const { value, done } = await reader.read();
           if (done) break;
+          client.hear();
           clearTimeout(timer);
           timer = setTimeout(stop, SILENCE);
           parser.push(value);
         }
       } catch (error) {
-        if (signal.aborted || (error instanceof Trouble && !error.retry)) throw error;
-        throw new Trouble("The live verdicts broke off.", "The page tries again by itself.", { retry: true });
+        if (signal.aborted || (error instanceof Trouble && !error.retry && error.status !== 404)) throw error;
+        throw new Trouble(t("The live verdicts broke off."), t("The page tries again by itself."), { retry: true });
       } finally {
         clearTimeout(timer);
         signal.removeEventListener("abort", stop);
         silence.abort();
       }
     },
-    { signal, onPause, wake: client },
+    { signal, onPause: () => {}, wake: client },
   );
 }
 

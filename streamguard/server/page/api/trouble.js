@@ -1,3 +1,4 @@
+import { N, t } from "../language/language.js";
 import { sentence } from "./sentence.js";
 
 /** Something that went wrong, told as a sentence and a remedy. */
@@ -19,15 +20,15 @@ export class Trouble extends Error {
 }
 
 const REMEDIES = /** @type {Record<number, [string, string]>} */ ({
-  401: ["The server asks for an access token.", "Enter a token that may do this."],
-  403: ["This access token does not allow that.", "Use a token with a wider scope."],
-  404: ["The server does not know this stream.", "Go back to the start page and choose one that is there."],
-  409: ["A stream of this name already exists.", "Choose another name."],
-  413: ["The request is larger than the server takes.", "Send less."],
-  429: ["The server gets too many requests.", "Wait a moment; the page tries again by itself."],
+  401: [N("The server asks for an access token."), N("Enter a token that may do this.")],
+  403: [N("This access token does not allow that."), N("Use a token that may do more.")],
+  404: [N("The server does not know this."), N("Go back to the start page and choose something that is there.")],
+  409: [N("A stream of this name already exists."), N("Choose another name.")],
+  413: [N("The request is larger than the server takes."), N("Send less.")],
+  429: [N("The server gets too many requests."), N("Wait a moment; the page tries again by itself.")],
   503: [
-    "The server has no room for another stream.",
-    "Stop one that is no longer needed; the page tries again by itself.",
+    N("The server has no room for another stream."),
+    N("Stop one that is no longer needed; the page tries again by itself."),
   ],
 });
 
@@ -40,12 +41,12 @@ const REMEDIES = /** @type {Record<number, [string, string]>} */ ({
 export async function troubleOf(response) {
   const status = response.status;
   const [title, remedy] = REMEDIES[status] ?? [
-    `The server answered with an error (${status}).`,
-    "Try again; if it stays, look into the server's log.",
+    N("The server could not do that (error {status})."),
+    N("Try again. If it keeps failing, tell the operator of the server."),
   ];
   // What the server says of a missing token is meant for programs.
   const told = status === 401 ? {} : await problem(response);
-  return new Trouble(told.detail || told.title || title, told.remedy || remedy, {
+  return new Trouble(told.detail || told.title || t(title, { status: String(status) }), told.remedy || t(remedy), {
     status,
     retry: status === 429 || status >= 500,
     retryAfter: Number(response.headers.get("Retry-After")) || 0,
@@ -76,7 +77,7 @@ async function problem(response) {
  */
 function text(value) {
   if (typeof value !== "string" || !value.trim()) return undefined;
-  return sentence(value);
+  return sentence(value.replace(/`([^`]*)`/g, "\u201c$1\u201d"));
 }
 
 /**
@@ -85,10 +86,9 @@ function text(value) {
  */
 export function asTrouble(error) {
   if (error instanceof Trouble) return error;
-  return new Trouble(
-    `Something unexpected happened: ${error instanceof Error ? error.message : String(error)}.`,
-    "Load the page again.",
-  );
+  // For who mends the page; a person is told what they can do.
+  console.error(error);
+  return new Trouble(t("Something went wrong on this page."), t("Load it again."));
 }
 
 /**

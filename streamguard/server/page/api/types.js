@@ -1,7 +1,7 @@
 /**
  * The values of the HTTP interface, as its OpenAPI document describes them.
  *
- * @typedef {"publish" | "view" | "admin"} Scope what a token opens
+ * @typedef {"publish" | "view" | "review" | "admin"} Scope what a token opens
  *
  * @typedef {"REAL" | "UNSURE" | "FAKE" | "UNKNOWN"} Verdict
  *
@@ -37,11 +37,12 @@
  * @property {"starting" | "up" | "down" | "ended" | "failed"} state
  * @property {string} detail
  * @property {Verdict} verdict
+ * @property {Verdict | null} last_verdict what was said of the newest judged frame; null before the first
  * @property {number | null} width
  * @property {number | null} height
  * @property {number} viewers
  * @property {{received: number, judged: number, dropped: number}} rates frames per second
- * @property {{most: number | null, asked: number, judged: number, reduced: boolean}} sampling frames per second;
+ * @property {{judged_per_second: number | null, asked: number, judged: number, reduced: boolean}} sampling frames per second;
  *   reduced: for want of time
  * @property {{received: number, judged: number, dropped: number}} totals frames
  * @property {{p50: number | null, p95: number | null} | null} latency_ms arrival to verdict
@@ -84,6 +85,9 @@
  * @property {number | null} score 0..1
  * @property {number | null} share 0..1
  * @property {string} detail
+ * @property {string | null} [incident] the person called fake that it tells of
+ * @property {number} epoch
+ * @property {"cleared" | "lost" | "stream_broke" | "stream_ended" | "superseded" | null} cause of `fake.closed`
  * @property {string | null} snapshot address of the picture kept with it
  */
 
@@ -126,6 +130,86 @@
  * @property {number} attempts
  * @property {number | null} code HTTP status of the last answer
  * @property {string} answer
+ */
+
+/**
+ * @typedef {"confirmed" | "false_alarm"} Mark
+ *
+ * @typedef {object} Incident one person called fake in one stream
+ * @property {string} id
+ * @property {string} stream
+ * @property {"open" | "closed"} state
+ * @property {StreamEvent["cause"]} cause why it closed
+ * @property {string} opened UTC, RFC 3339
+ * @property {string} updated
+ * @property {string | null} closed
+ * @property {number} openings
+ * @property {number} score highest, 0..1
+ * @property {number} share highest, 0..1
+ * @property {number} judged frames
+ * @property {number} fake frames
+ * @property {string} model
+ * @property {Mark | null} mark
+ * @property {string} note
+ * @property {string | null} marked_at
+ * @property {string | null} snapshot
+ *
+ * @typedef {object} Evidence
+ * @property {string} event
+ * @property {"picture" | "mask" | "face" | "clip" | "manifest" | "signature"} kind
+ * @property {string} media_type
+ * @property {string} href
+ *
+ * @typedef {object} IncidentDetailParts
+ * @property {StreamEvent[]} events oldest first
+ * @property {Evidence[]} evidence
+ * @property {{at: string, score: number}[]} samples
+ *
+ * @typedef {Incident & IncidentDetailParts} IncidentDetail
+ *
+ * @typedef {object} JudgedFrame
+ * @property {number} time seconds from the clip's begin
+ * @property {number | null} score of its most suspect face; null where no face was judged
+ *
+ * @typedef {"FAKE" | "FAKE_IN_PART" | "UNSURE" | "NO_SIGN_FOUND" | "NOT_JUDGED"} Finding
+ *
+ * @typedef {object} ScoreSample a few frames in a row
+ * @property {number} start media seconds
+ * @property {number} end media seconds
+ * @property {number | null} score mean, 0..1; null where none was judged
+ * @property {number | null} highest 0..1
+ *
+ * @typedef {object} CheckedFace
+ * @property {number} track
+ * @property {Finding} finding
+ * @property {number | null} share of fake frames, 0..1
+ * @property {number} judged
+ * @property {number} fake
+ * @property {[number, number][]} fake_intervals seconds
+ *
+ * @typedef {object} CheckedFile
+ * @property {"video" | "picture"} kind
+ * @property {Finding} finding
+ * @property {number | null} share of fake frames, 0..1
+ * @property {number} judged
+ * @property {number} fake
+ * @property {number} duration seconds
+ * @property {Record<string, number>} unjudged faces that were not judged, by reason
+ * @property {[number, number][]} fake_intervals seconds
+ * @property {ScoreSample[]} scores
+ * @property {CheckedFace[]} tracks
+ * @property {{message: string} | null} fault
+ *
+ * @typedef {object} Check a file that was sent to be judged
+ * @property {string} id
+ * @property {string} name
+ * @property {"waiting" | "running" | "done" | "failed"} state
+ * @property {number} ahead files whose turn comes before
+ * @property {number} progress 0..1
+ * @property {string | null} expires UTC, RFC 3339
+ * @property {{files: CheckedFile[]} | null} result
+ * @property {string | null} report link
+ * @property {{detail: string, remedy: string} | null} problem
  */
 
 export {};

@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { keepUp, sleep } from "../api/backoff.js";
 import { asTrouble, Trouble } from "../api/trouble.js";
 import { readPlaylist } from "./playlist.js";
@@ -171,11 +172,11 @@ export class HlsPlayer extends EventTarget {
 }
 
 function nothingNew() {
-  return new Trouble("Nothing new is sent on.", "The page tries again by itself.", { retry: true });
+  return new Trouble(t("Nothing new is sent on."), t("The page tries again by itself."), { retry: true });
 }
 
 function unplayable() {
-  return new Trouble("This browser cannot play the stream.", "Choose other marks, or use another browser.", {
+  return new Trouble(t("This browser cannot play the stream."), t("Choose other marks, or use another browser."), {
     retry: true,
   });
 }

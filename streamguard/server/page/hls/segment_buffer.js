@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { Trouble } from "../api/trouble.js";
 
 const LEAP = 0.5;
@@ -84,7 +85,7 @@ export class SegmentBuffer {
   _fit(type) {
     if (type === this._type && this._buffer) return this._buffer;
     if (!MediaSource.isTypeSupported(type)) {
-      throw new Trouble("This browser cannot play the stream's codecs.", "Choose other marks, or use another browser.");
+      throw new Trouble(t("This browser cannot play the stream's codecs."), t("Choose other marks, or use another browser."));
     }
     if (this._buffer) this._buffer.changeType(type);
     else this._buffer = this._source.addSourceBuffer(type);
@@ -98,7 +99,7 @@ export class SegmentBuffer {
     try {
       await new Promise((resolve, reject) => {
         const failed = () =>
-          reject(new Trouble("A segment could not be played.", "The page tries again by itself.", { retry: true }));
+          reject(new Trouble(t("A segment could not be played."), t("The page tries again by itself."), { retry: true }));
         buffer.addEventListener("updateend", resolve, { signal: settled.signal });
         buffer.addEventListener("error", failed, { signal: settled.signal });
       });

@@ -1,6 +1,6 @@
-import { sentence } from "../api/sentence.js";
+import { t } from "../language/language.js";
 import { h, icon, setText } from "./dom.js";
-import { clock, percent } from "./wording.js";
+import { causeWords, clock, percent } from "./wording.js";
 
 /** @import { StreamEvent } from "../api/types.js" */
 
@@ -8,16 +8,16 @@ const MOST = 3;
 const REMEMBERED = 500;
 /** @typedef {{element: HTMLElement, title: HTMLElement, more: HTMLElement, since: string, faces: Set<string>}} Shown */
 
-const ESTIMATE = "An automated estimate that may be wrong.";
 const WARNING = "M12 3.5 22 20.5H2ZM12 10v5M12 17.6v.4";
 
 /**
  * The banners on top of every view: one for each stream in which a face began to look fake, until it is dismissed.
+ * On a phone they are one line each, the newest alone until they are unfolded.
  */
 export class AlertBanner {
   /**
    * @param {HTMLElement} place with role=alert
-   * @param {() => void} onAlert told once for each alert, to make it heard
+   * @param {(event: StreamEvent, title: string) => void} onAlert told once for each alert, to make it noticed
    */
   constructor(place, onAlert) {
     this._place = place;
@@ -28,6 +28,11 @@ export class AlertBanner {
     this._shown = new Map();
     /** @type {string | null} */
     this._after = null;
+    this._fold = h("button", { type: "button", class: "banner-fold", hidden: true });
+    this._fold.addEventListener("click", () => {
+      this._place.toggleAttribute("data-open");
+      this.placed();
+    });
   }
 
   /**
@@ -48,56 +53,81 @@ export class AlertBanner {
     else if (event.kind === "fake.closed") this._close(event);
   }
 
-  /** Who already looks at a stream needs no way to it. */
+  /** Who already looks at a stream needs no way to it; and what is folded is told. */
   placed() {
     for (const link of this._place.querySelectorAll("a")) link.hidden = link.hash === location.hash;
+    const count = this._shown.size;
+    const open = this._place.hasAttribute("data-open");
+    this._fold.hidden = !count;
+    this._fold.setAttribute("aria-expanded", String(open));
+    setText(this._fold, open ? t("Show less") : count > 1 ? t("All {count} alerts", { count }) : t("More"));
+    if (count) this._place.append(this._fold);
+    else this._place.removeAttribute("data-open");
   }
 
   /** @param {StreamEvent} event */
   _open(event) {
     const before = this._shown.get(event.stream);
     before?.element.remove();
-    const title = h("strong", {}, `A face in ${event.stream} looks fake`);
-    const share = `In ${percent(event.share)} of the recent judged frames, since ${clock(event.at)}.`;
-    const more = h("span", { class: "banner-more" }, `${share} ${ESTIMATE}`);
+    const words = t("A face in {stream} looks fake", { stream: event.stream });
+    const title = h("strong", {}, words);
+    const values = { share: percent(event.share), time: clock(event.at) };
+    const share = t("In {share} of the recent judged frames, since {time}.", values);
+    const more = h("span", { class: "banner-more" }, `${share} ${estimate()}`);
     const element = h(
       "div",
       { class: "banner", "data-event": event.id },
       icon(WARNING, "icon banner-sign"),
       h("p", {}, title, more),
-      h("a", { class: "banner-action", href: `#/stream/${encodeURIComponent(event.stream)}` }, "Look"),
-      h("button", { type: "button", class: "banner-action", onclick: () => this._dismiss(event.stream) }, "Dismiss"),
+      h("a", { class: "banner-action", href: `#/stream/${encodeURIComponent(event.stream)}` }, t("Look")),
+      h("button", { type: "button", class: "banner-action", onclick: () => this._dismiss(event.stream) }, t("Dismiss")),
     );
-    // Another face of the stream may be held for fake still.
+    // Another face of the stream may be called fake still.
     const faces = new Set(before?.faces).add(face(event));
+    this._shown.delete(event.stream);
     this._shown.set(event.stream, { element, title, more, since: event.at, faces });
     this._place.prepend(element);
     for (const [stream] of [...this._shown].slice(0, -MOST)) this._dismiss(stream);
     this.placed();
-    this._onAlert();
+    this._onAlert(event, words);
   }
 
   /** @param {StreamEvent} event */
   _close(event) {
     const banner = this._shown.get(event.stream);
     if (!banner?.faces.delete(face(event)) || banner.faces.size) return;
-    banner.element.dataset.over = "yes";
-    setText(banner.title, `A face in ${event.stream} looked fake`);
-    const end = event.detail ? `. It is not cleared: ${sentence(event.detail)}` : ", and no longer.";
-    setText(banner.more, `From ${clock(banner.since)} to ${clock(event.at)}${end} ${ESTIMATE}`);
+    const values = { from: clock(banner.since), to: clock(event.at), stream: event.stream };
+    const cleared = event.cause === "cleared";
+    // Those that go on come first.
+    this._place.append(banner.element, this._fold);
+    // What nobody was cleared of keeps the colour of a warning.
+    banner.element.dataset.over = cleared ? "cleared" : "open";
+    setText(
+      banner.title,
+      cleared
+        ? t("A face in {stream} looked fake", values)
+        : t("A face in {stream} looked fake and was not cleared", values),
+    );
+    const times = cleared ? t("From {from} to {to}, and no longer.", values) : t("From {from} to {to}.", values);
+    setText(banner.more, [times, cleared ? "" : causeWords(event), estimate()].filter(Boolean).join(" "));
   }
 
   /** @param {string} stream */
   _dismiss(stream) {
     this._shown.get(stream)?.element.remove();
     this._shown.delete(stream);
+    this.placed();
   }
+}
+
+function estimate() {
+  return t("An automated estimate that may be wrong.");
 }
 
 /**
  * @param {StreamEvent} event
- * @returns {string} which face of its stream it tells of
+ * @returns {string} which person of its stream it tells of
  */
 function face(event) {
-  return `${event.epoch} ${event.track}`;
+  return event.incident ?? `${event.epoch} ${event.track}`;
 }

@@ -1,17 +1,27 @@
-/** Two soft notes when a face begins to look fake. Off until it is switched on: browsers want a gesture first. */
-export class Chime {
-  /** @param {HTMLElement} button */
-  constructor(button) {
-    this._button = button;
+import { t } from "../language/language.js";
+import { h } from "./dom.js";
+import { remember, remembered } from "./memory.js";
+
+const KEPT = "sound";
+const TONES = [659.3, 880];
+
+/**
+ * Two soft notes when a face begins to look fake. On until it is switched off, which is remembered. Browsers let a page
+ * be heard only after a person has done something on it: the first click or key lets it.
+ */
+export class Chime extends EventTarget {
+  constructor() {
+    super();
+    this.on = remembered(KEPT) !== "off";
     /** @type {AudioContext | null} */
     this._audio = null;
-    button.addEventListener("click", () => this._toggle());
+    for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => this._wake(), { capture: true });
   }
 
   play() {
     const audio = this._audio;
-    if (!audio) return;
-    [659.3, 880].forEach((pitch, index) => {
+    if (!this.on || audio?.state !== "running") return;
+    TONES.forEach((pitch, index) => {
       const start = audio.currentTime + index * 0.18;
       const gain = new GainNode(audio, { gain: 0 });
       gain.gain.setValueAtTime(0, start);
@@ -24,16 +34,39 @@ export class Chime {
     });
   }
 
-  _toggle() {
-    const on = this._audio === null;
-    if (on) {
-      this._audio = new AudioContext();
-      this.play();
-    } else {
-      void this._audio?.close();
-      this._audio = null;
-    }
-    this._button.setAttribute("aria-pressed", String(on));
-    this._button.textContent = on ? "Alert sound: on" : "Alert sound: off";
+  /**
+   * A switch of the sound; all of them tell the same.
+   *
+   * @param {AbortSignal} [signal] ends it
+   * @returns {HTMLButtonElement}
+   */
+  toggle(signal) {
+    const state = h("span", { class: "switch-state", "aria-hidden": "true" });
+    const button = h("button", { type: "button", class: "quiet switch", role: "switch" }, t("Alert sound"), state);
+    const show = () => {
+      button.setAttribute("aria-checked", String(this.on));
+      state.textContent = this.on ? t("on") : t("off");
+    };
+    button.addEventListener("click", () => void this._set(!this.on));
+    this.addEventListener("change", show, { signal });
+    show();
+    return button;
+  }
+
+  /** @param {boolean} on */
+  async _set(on) {
+    this.on = on;
+    remember(KEPT, on ? "on" : "off");
+    this.dispatchEvent(new Event("change"));
+    if (!on) return;
+    // Heard at once, so that one knows how it sounds.
+    await this._wake();
+    this.play();
+  }
+
+  async _wake() {
+    if (!this.on) return;
+    this._audio ??= new AudioContext();
+    if (this._audio.state !== "running") await this._audio.resume().catch(() => {});
   }
 }

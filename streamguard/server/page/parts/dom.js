@@ -25,6 +25,9 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 
+/** What people type here is names, addresses and tokens: no keyboard may change it. */
+export const TYPED = { autocomplete: "off", autocapitalize: "none", autocorrect: "off", spellcheck: "false" };
+
 const SVG = "http://www.w3.org/2000/svg";
 
 /**

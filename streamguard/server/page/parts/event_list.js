@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { h } from "./dom.js";
 import { clock, eventWords } from "./wording.js";
 
@@ -14,11 +15,11 @@ export class EventList {
   constructor(client) {
     this._client = client;
     this._list = h("ol", { class: "events" });
-    this._none = h("p", { class: "none" }, "Nothing has happened yet.");
+    this._none = h("p", { class: "none" }, t("Nothing has happened yet."));
     this.element = h(
       "section",
       { class: "panel", "aria-labelledby": "events-title" },
-      h("div", { class: "panel-head" }, h("h2", { id: "events-title" }, "Events")),
+      h("div", { class: "panel-head" }, h("h2", { id: "events-title" }, t("Events"))),
       this._none,
       this._list,
     );
@@ -60,12 +61,18 @@ export class EventList {
   _add(event) {
     const row = h(
       "li",
-      { class: "event", "data-kind": event.kind, "data-id": event.id },
+      { class: "event", "data-kind": event.kind, "data-cause": event.cause ?? undefined, "data-id": event.id },
       h("time", { datetime: event.at }, clock(event.at)),
       h("p", {}, eventWords(event)),
     );
     /** @type {Row} */
     const kept = { row, url: null, asked: false };
+    if (event.incident) {
+      const about = t("Details of {words}", { words: eventWords(event) });
+      row.append(
+        h("a", { class: "event-more", href: `#/incident/${encodeURIComponent(event.incident)}`, "aria-label": about }, t("Details")),
+      );
+    }
     this._rows.set(event.id, kept);
     // Ids are ULIDs: their order is that of time.
     const next = [...this._list.children].find((other) => (other.getAttribute("data-id") ?? "") < event.id);
@@ -93,10 +100,10 @@ export class EventList {
       return;
     }
     kept.url = url;
-    const words = `Picture of ${clock(event.at)}: ${eventWords(event)}`;
+    const words = t("Picture of {time}: {words}", { time: clock(event.at), words: eventWords(event) });
     const open = h(
       "button",
-      { type: "button", class: "event-picture", "aria-label": `Enlarge: ${words}` },
+      { type: "button", class: "event-picture", "aria-label": t("Enlarge: {words}", { words }) },
       h("img", { src: url, alt: "" }),
     );
     open.addEventListener("click", () => enlarge(/** @type {string} */ (url), words));
@@ -125,7 +132,7 @@ function enlarge(url, words) {
       "div",
       { class: "buttons" },
       h("p", {}, words),
-      h("button", { type: "button", onclick: () => dialog.close() }, "Close"),
+      h("button", { type: "button", onclick: () => dialog.close() }, t("Close")),
     ),
   );
   dialog.addEventListener("close", () => dialog.remove());

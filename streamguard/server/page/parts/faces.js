@@ -1,6 +1,7 @@
+import { t } from "../language/language.js";
 import { h, setText } from "./dom.js";
 import { showState } from "./state_chip.js";
-import { faceWhy, NO_FACE, NO_PICTURE, percent } from "./wording.js";
+import { faceWhy, noFace, noPicture, percent } from "./wording.js";
 
 /** @import { FaceMessage, Track, Verdict } from "../api/types.js" */
 
@@ -14,12 +15,12 @@ const REFRESH = 500;
 export class FaceList {
   constructor() {
     this._list = h("ul", { class: "faces" });
-    this._none = h("p", { class: "none" }, NO_FACE);
+    this._none = h("p", { class: "none" }, noFace());
     this._count = h("span", { class: "count" });
     this.element = h(
       "section",
       { class: "panel", "aria-labelledby": "faces-title" },
-      h("div", { class: "panel-head" }, h("h2", { id: "faces-title" }, "Faces"), this._count),
+      h("div", { class: "panel-head" }, h("h2", { id: "faces-title" }, t("Faces")), this._count),
       this._none,
       this._list,
     );
@@ -30,7 +31,7 @@ export class FaceList {
 
   /** @param {boolean} there whether there is a picture at all */
   setPicture(there) {
-    setText(this._none, there ? NO_FACE : NO_PICTURE);
+    setText(this._none, there ? noFace() : noPicture());
   }
 
   /** @returns {number} */
@@ -93,7 +94,9 @@ export class FaceList {
     const share = unsure ? face.suspect_share : face.share;
     setText(row.share, percent(share));
     row.bar.value = share ?? 0;
-    row.bar.ariaLabel = `Share of fake ${unsure ? "and unsure " : ""}frames, face ${face.track}`;
+    row.bar.ariaLabel = unsure
+      ? t("Share of fake and unsure frames, face {number}", { number: String(face.track) })
+      : t("Share of fake frames, face {number}", { number: String(face.track) });
     row.element.dataset.state = face.state;
   }
 
@@ -109,7 +112,7 @@ export class FaceList {
     const element = h(
       "li",
       { class: "face" },
-      h("div", { class: "face-head" }, h("h3", {}, `Face ${track}`), chip),
+      h("div", { class: "face-head" }, h("h3", {}, t("Face {number}", { number: String(track) })), chip),
       h("div", { class: "face-bar" }, bar, share),
       why,
     );

@@ -1,5 +1,6 @@
 import { asTrouble } from "../api/trouble.js";
-import { h } from "./dom.js";
+import { t } from "../language/language.js";
+import { h, TYPED } from "./dom.js";
 import { troubleBox } from "./notice.js";
 
 /**
@@ -13,7 +14,7 @@ import { troubleBox } from "./notice.js";
  * @param {string} [wanted.leave] what the other button says
  * @returns {Promise<boolean>} whether it was done
  */
-export function ask({ title, content, act, work, leave = "Cancel" }) {
+export function ask({ title, content, act, work, leave = t("Cancel") }) {
   return new Promise((resolve) => {
     const said = h("div", { class: "said", role: "alert" });
     const submit = h("button", { class: "primary", type: "submit" }, act);
@@ -63,7 +64,7 @@ export function entry(label, attributes, hint) {
   count += 1;
   const id = `entry-${count}`;
   /** @type {Record<string, string | boolean>} */
-  const all = { id, autocomplete: "off", spellcheck: "false", ...attributes };
+  const all = { id, ...TYPED, ...attributes };
   if (hint) all["aria-describedby"] = `${id}-hint`;
   const input = h("input", all);
   const words = hint && h("p", { class: "hint", id: `${id}-hint` }, hint);

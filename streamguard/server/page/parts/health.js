@@ -1,3 +1,4 @@
+import { N, t } from "../language/language.js";
 import { h, setText } from "./dom.js";
 import { amount, percent } from "./wording.js";
 
@@ -16,26 +17,26 @@ export class HealthPanel {
     this._values = {};
     const list = h("dl", { class: "figures" });
     for (const [key, label] of [
-      ["received", "Arriving"],
-      ["judged", "Judged"],
-      ["dropped", "Skipped"],
-      ["latency", "Verdict after"],
-      ["loss", "Loss on the way in"],
-      ["bitrate", "Data rate"],
-      ["size", "Picture"],
-      ["shown", "Shown here"],
-      ["loss_here", "Loss on the way here"],
-      ["rtt", "Round trip"],
-      ["viewers", "Viewers"],
+      ["received", N("Arriving")],
+      ["judged", N("Judged")],
+      ["dropped", N("Skipped")],
+      ["latency", N("Verdict after")],
+      ["loss", N("Loss on the way in")],
+      ["bitrate", N("Data rate")],
+      ["size", N("Picture")],
+      ["shown", N("Shown here")],
+      ["loss_here", N("Loss on the way here")],
+      ["rtt", N("Round trip")],
+      ["viewers", N("Viewers")],
     ]) {
       const value = h("dd", {}, "–");
       this._values[key] = value;
-      list.append(h("div", {}, h("dt", {}, label), value));
+      list.append(h("div", {}, h("dt", {}, t(label)), value));
     }
     this.element = h(
       "section",
       { class: "panel", "aria-labelledby": "health-title" },
-      h("div", { class: "panel-head" }, h("h2", { id: "health-title" }, "Connection"), this._word),
+      h("div", { class: "panel-head" }, h("h2", { id: "health-title" }, t("Connection")), this._word),
       list,
     );
     /** @type {Playback} */
@@ -45,25 +46,35 @@ export class HealthPanel {
   /** @param {Playback} playback */
   showPlayback(playback) {
     this._playback = playback;
-    this._set("shown", amount(playback.fps, "frames/s"));
-    this._set("loss_here", percentOf(playback.loss));
-    this._set("rtt", amount(playback.rtt === null ? null : playback.rtt * 1000, "ms"));
+    this._set("shown", amount(playback.fps, N("{value} frames/s")));
+    this._set("loss_here", percent(playback.loss, 1));
+    this._set("rtt", amount(playback.rtt === null ? null : playback.rtt * 1000, N("{value} ms")));
   }
 
   /** @param {Stream} stream */
   show(stream) {
     const { rates, totals, latency_ms: latency } = stream;
-    this._set("received", amount(rates.received, "frames/s", 1));
-    this._set("judged", amount(rates.judged, "frames/s", 1));
-    this._set("dropped", `${amount(rates.dropped, "frames/s", 1)} (${totals.dropped} in all)`);
-    this._set("latency", latency?.p50 ? `${amount(latency.p50, "ms")} (95 %: ${amount(latency.p95, "ms")})` : "–");
-    this._set("loss", percentOf(stream.packet_loss ?? null));
-    this._set("bitrate", amount(stream.bitrate_kbps, "kbit/s"));
+    this._set("received", amount(rates.received, N("{value} frames/s"), 1));
+    const judged = amount(rates.judged, N("{value} frames/s"), 1);
+    const most = stream.sampling.judged_per_second;
+    this._set("judged", most === null ? judged : t("{judged} (no more than {most} asked for)", { judged, most }));
+    const rate = amount(rates.dropped, N("{value} frames/s"), 1);
+    this._set("dropped", t("{rate} ({count} in all)", { rate, count: totals.dropped }));
+    const [middle, late] = [latency?.p50, latency?.p95].map((value) => amount(value, N("{value} ms")));
+    this._set("latency", latency?.p50 ? `${middle} (${percent(0.95)}: ${late})` : "–");
+    this._set("loss", percent(stream.packet_loss, 1));
+    this._set("bitrate", amount(stream.bitrate_kbps, N("{value} kbit/s")));
     this._set("size", stream.width ? `${stream.width} × ${stream.height}` : "–");
     this._set("viewers", String(stream.viewers));
     const [level, word] = judge(stream, this._playback);
     this._word.dataset.level = level;
     setText(this._word, word);
+  }
+
+  /** The server does not answer: what is shown is of the past. */
+  stale() {
+    this._word.dataset.level = "poor";
+    setText(this._word, t("No answer"));
   }
 
   /**
@@ -81,20 +92,12 @@ export class HealthPanel {
  * @returns {["good" | "fair" | "poor", string]}
  */
 function judge(stream, playback) {
-  if (stream.state !== "up") return ["poor", "No signal"];
+  if (stream.state !== "up") return ["poor", t("No signal")];
   const loss = Math.max(stream.packet_loss ?? 0, playback.loss ?? 0);
-  if (loss > LOSSY) return ["poor", `Packets are lost (${percent(loss)})`];
-  if ((stream.latency_ms?.p95 ?? 0) > SLOW_MS) return ["fair", "Verdicts come late"];
-  if (stream.sampling.reduced) return ["fair", "The server is busy: few frames are judged"];
-  return ["good", "Good"];
-}
-
-/**
- * @param {number | null} share
- * @returns {string}
- */
-function percentOf(share) {
-  return share === null ? "–" : `${(share * 100).toFixed(1)} %`;
+  if (loss > LOSSY) return ["poor", t("Packets are lost ({share})", { share: percent(loss) })];
+  if ((stream.latency_ms?.p95 ?? 0) > SLOW_MS) return ["fair", t("Verdicts come late")];
+  if (stream.sampling.reduced) return ["fair", t("The server is busy: few frames are judged")];
+  return ["good", t("Good")];
 }
 
 /** Reads what a player's connection tells of itself, as rates between two readings. */

@@ -1,4 +1,5 @@
 import { sentence } from "../api/sentence.js";
+import { N, t } from "../language/language.js";
 import { h, setText } from "./dom.js";
 import { amount } from "./wording.js";
 
@@ -14,7 +15,7 @@ export class OutputList {
     this.element = h(
       "section",
       { class: "panel", "aria-labelledby": "outputs-title", hidden: true },
-      h("div", { class: "panel-head" }, h("h2", { id: "outputs-title" }, "Sent on"), this._count),
+      h("div", { class: "panel-head" }, h("h2", { id: "outputs-title" }, t("Sent on")), this._count),
       this._list,
     );
     /** @type {Row[]} */
@@ -35,7 +36,7 @@ export class OutputList {
       row.show(output);
     }
     const up = outputs.filter((output) => output.up).length;
-    setText(this._count, `${up} of ${outputs.length} up`);
+    setText(this._count, t("{up} of {all} up", { up, all: outputs.length }));
   }
 }
 
@@ -62,10 +63,10 @@ class Row {
     setText(this._target, output.target);
     setText(this._state, word);
     const figures = [
-      `${output.pictures} pictures`,
-      output.dropped && `${output.dropped} lost`,
-      output.reconnects && `${output.reconnects} ${output.reconnects === 1 ? "reconnect" : "reconnects"}`,
-      output.lag_seconds > LATE && `${amount(output.lag_seconds, "s", 1)} behind`,
+      t("{count} pictures", { count: output.pictures }),
+      output.dropped && t("{count} lost", { count: output.dropped }),
+      output.reconnects && t("{count} reconnects", { count: output.reconnects }),
+      output.lag_seconds > LATE && amount(output.lag_seconds, N("{value} s behind"), 1),
     ];
     setText(this._figures, figures.filter(Boolean).join(", "));
     const why = output.detail.startsWith(`${output.target}: `)
@@ -81,6 +82,6 @@ class Row {
  * @returns {["good" | "fair" | "poor", string]}
  */
 function judge(output) {
-  if (output.up) return output.lag_seconds > LATE ? ["fair", "Slow"] : ["good", "Up"];
-  return output.failures ? ["poor", "Down, trying again"] : ["fair", "Waiting"];
+  if (output.up) return output.lag_seconds > LATE ? ["fair", t("Slow")] : ["good", t("Up")];
+  return output.failures ? ["poor", t("Down, trying again")] : ["fair", t("Waiting")];
 }

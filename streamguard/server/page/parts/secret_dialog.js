@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { h } from "./dom.js";
 
 /**
@@ -21,15 +22,15 @@ export function showSecret(secret) {
     h(
       "form",
       { method: "dialog" },
-      h("h2", { id: "secret-title" }, "The webhook's secret"),
+      h("h2", { id: "secret-title" }, t("The webhook's secret")),
       h(
         "p",
         { id: "secret-why" },
-        "Copy it to the receiver, which verifies every message with it. It is not shown again.",
+        t("Copy it to the receiver, which verifies every message with it. It is not shown again."),
       ),
-      h("label", { for: "secret" }, "Secret"),
+      h("label", { for: "secret" }, t("Secret")),
       shown,
-      h("div", { class: "buttons" }, h("button", { class: "primary", type: "submit" }, "I have copied it")),
+      h("div", { class: "buttons" }, h("button", { class: "primary", type: "submit" }, t("I have copied it"))),
     ),
   );
   dialog.addEventListener("close", () => dialog.remove());

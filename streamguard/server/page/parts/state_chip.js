@@ -1,5 +1,6 @@
+import { language } from "../language/language.js";
 import { h, icon } from "./dom.js";
-import { STATE_WORD } from "./wording.js";
+import { stateWord } from "./wording.js";
 
 /** @import { Verdict } from "../api/types.js" */
 
@@ -18,7 +19,7 @@ const SIGN = {
  * @returns {HTMLElement}
  */
 export function stateChip(state) {
-  return h("span", { class: "chip", "data-state": state }, icon(SIGN[state], "sign"), STATE_WORD[state]);
+  return h("span", { class: "chip", "data-state": state }, icon(SIGN[state], "sign"), stateWord(state));
 }
 
 /**
@@ -38,7 +39,8 @@ export function stateSign(state) {
  * @param {Verdict} state
  */
 export function showState(place, state) {
-  if (place.dataset.state === state) return;
+  if (place.dataset.state === state && place.lang === language()) return;
   place.dataset.state = state;
+  place.lang = language();
   place.replaceChildren(stateChip(state));
 }

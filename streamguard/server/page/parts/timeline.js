@@ -1,6 +1,7 @@
+import { t } from "../language/language.js";
 import { h, setText } from "./dom.js";
 import { Frame, lookOf, paintGrid, paintRun, paintWords, SPAN } from "./timeline_paint.js";
-import { HEADLINE, percent, STATE_WORD } from "./wording.js";
+import { headlineOf, percent, stateWord } from "./wording.js";
 
 /** @import { Verdict, Vote } from "../api/types.js" */
 /** @import { Look } from "./timeline_paint.js" */
@@ -26,18 +27,18 @@ export class Timeline {
     this._canvas = h("canvas", {
       class: "timeline-canvas",
       role: "img",
-      "aria-label": "Timeline: nothing judged yet.",
+      "aria-label": t("Timeline: nothing judged yet."),
     });
     this._now = h("output", { class: "timeline-now", "aria-live": "off" }, "–");
     this.element = h(
       "section",
       { class: "panel timeline", "aria-labelledby": "timeline-title" },
-      h("div", { class: "panel-head" }, h("h2", { id: "timeline-title" }, "Frames that look fake"), this._now),
+      h("div", { class: "panel-head" }, h("h2", { id: "timeline-title" }, t("Frames that look fake")), this._now),
       this._canvas,
       h(
         "p",
         { class: "legend", "aria-hidden": "true" },
-        ...KEYS.map((state) => h("span", { class: "key", "data-state": state }, HEADLINE[state])),
+        ...KEYS.map((state) => h("span", { class: "key", "data-state": state }, headlineOf(state))),
       ),
     );
     /** @type {Look | undefined} */
@@ -102,9 +103,13 @@ export class Timeline {
   /** @returns {string} */
   _summary() {
     const shares = this._samples.map(({ share }) => share).filter((share) => share !== null);
-    if (!shares.length) return "Timeline: nothing judged in the last minute.";
+    if (!shares.length) return t("Timeline: nothing judged in the last minute.");
     const { share, state } = this._samples[this._samples.length - 1];
-    return `Timeline of the last minute: now ${percent(share)}, ${STATE_WORD[state]}; at most ${percent(Math.max(...shares))}.`;
+    return t("Timeline of the last minute: now {now}, {state}; at most {most}.", {
+      now: percent(share),
+      state: stateWord(state),
+      most: percent(Math.max(...shares)),
+    });
   }
 
   /** @param {number} now */

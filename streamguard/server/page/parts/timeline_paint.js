@@ -1,3 +1,6 @@
+import { t } from "../language/language.js";
+import { percent } from "./wording.js";
+
 /** @import { Verdict, Vote } from "../api/types.js" */
 /** @import { Sample } from "./timeline.js" */
 
@@ -103,15 +106,15 @@ export function paintWords(pen, frame, look, vote) {
     pen.fillText(text, x, y);
   };
   for (const share of vote ? [0, vote.close_share, vote.open_share, 1] : [0, 1]) {
-    write(`${Math.round(share * 100)} %`, frame.left - 8, frame.y(share), "right", "middle");
+    write(percent(share), frame.left - 8, frame.y(share), "right", "middle");
   }
   if (vote) {
-    write("called fake above", frame.left + 4, frame.y(vote.open_share) - 3, "left", "bottom");
-    write("released below", frame.left + 4, frame.y(vote.close_share) + 4, "left", "top");
+    write(t("called fake above"), frame.left + 4, frame.y(vote.open_share) - 3, "left", "bottom");
+    write(t("released below"), frame.left + 4, frame.y(vote.close_share) + 4, "left", "top");
   }
-  write("1 min ago", frame.left, frame.foot, "left", "bottom");
-  write("30 s", (frame.left + frame.right) / 2, frame.foot, "center", "bottom");
-  write("now", frame.right, frame.foot, "right", "bottom");
+  write(t("1 min ago"), frame.left, frame.foot, "left", "bottom");
+  write(t("30 s"), (frame.left + frame.right) / 2, frame.foot, "center", "bottom");
+  write(t("now"), frame.right, frame.foot, "right", "bottom");
 }
 
 /**

@@ -1,7 +1,6 @@
 import { asTrouble } from "../api/trouble.js";
-import { h, setText } from "./dom.js";
-
-const UNKNOWN = "That token is not known here.";
+import { t } from "../language/language.js";
+import { h, setText, TYPED } from "./dom.js";
 
 /**
  * Asks for an access token, until it is known or the person gives up.
@@ -12,34 +11,34 @@ const UNKNOWN = "That token is not known here.";
  */
 export function askToken(wrong, known) {
   return new Promise((resolve) => {
+    const unknown = t("That token is not known here.");
     const input = h("input", {
+      ...TYPED,
       id: "token",
       type: "password",
-      autocomplete: "off",
-      spellcheck: "false",
       required: true,
       autofocus: true,
       "aria-describedby": "token-why",
     });
-    const said = h("strong", { class: "token-said", role: "alert" }, wrong && UNKNOWN);
-    const submit = h("button", { class: "primary", type: "submit" }, "Continue");
+    const said = h("strong", { class: "token-said", role: "alert" }, wrong && unknown);
+    const submit = h("button", { class: "primary", type: "submit" }, t("Continue"));
     const form = h(
       "form",
       {},
-      h("h2", { id: "token-title" }, "Access token"),
+      h("h2", { id: "token-title" }, t("Access token")),
       h(
         "p",
         { id: "token-why" },
-        "This server asks for one. Whoever runs it gives it to you; this browser tab forgets it when it is closed.",
+        t("This server asks for one. Its operator gives it to you; this browser tab forgets it when it is closed."),
       ),
-      h("label", { for: "token" }, "Token"),
+      h("label", { for: "token" }, t("Token")),
       input,
       said,
       h(
         "div",
         { class: "buttons" },
         submit,
-        h("button", { type: "button", onclick: () => dialog.close() }, "Not now"),
+        h("button", { type: "button", onclick: () => dialog.close() }, t("Not now")),
       ),
     );
     const dialog = h("dialog", { class: "dialog", "aria-labelledby": "token-title" }, form);
@@ -54,7 +53,7 @@ export function askToken(wrong, known) {
           token = tried;
           dialog.close();
         } else {
-          setText(said, UNKNOWN);
+          setText(said, unknown);
           input.select();
         }
       } catch (error) {

@@ -1,10 +1,12 @@
 import { sleep } from "../api/backoff.js";
 import { asTrouble } from "../api/trouble.js";
+import { N, t } from "../language/language.js";
 import { h } from "./dom.js";
 import { ask, entry } from "./form_dialog.js";
 import { troubleBox } from "./notice.js";
 import { editRule } from "./rule_dialog.js";
 import { showSecret } from "./secret_dialog.js";
+import { moment } from "./wording.js";
 
 /** @import { Webhooks } from "../api/webhooks.js" */
 /** @import { Delivery, Rule, Webhook } from "../api/types.js" */
@@ -12,8 +14,8 @@ import { showSecret } from "./secret_dialog.js";
 const LOOKS = 10;
 const PAUSE = 1;
 const [MINUTE, HOUR] = [60_000, 3_600_000];
-const STATUS = { active: "active", paused: "paused, alerts are kept", disabled: "switched off" };
-const OUTCOME = { pending: "waits", delivered: "delivered", dead: "given up", cancelled: "cancelled" };
+const STATUS = { active: N("active"), paused: N("paused, alerts are kept"), disabled: N("switched off") };
+const OUTCOME = { pending: N("waits"), delivered: N("delivered"), dead: N("given up"), cancelled: N("cancelled") };
 
 /** One webhook: where it goes, how it does, what can be done with it, what was sent last. */
 export class WebhookItem {
@@ -28,7 +30,7 @@ export class WebhookItem {
     this._changed = changed;
     this._ended = new AbortController();
     this._said = h("div", { class: "said", role: "alert" });
-    this._log = h("ul", { class: "deliveries", "aria-label": "Last deliveries" });
+    this._log = h("ul", { class: "deliveries", "aria-label": t("Last deliveries") });
     const paused = webhook.status !== "active";
     const name = webhook.name || webhook.url;
     this.element = h(
@@ -36,17 +38,17 @@ export class WebhookItem {
       { class: "webhook", "aria-label": name },
       h("h3", {}, name),
       h("p", { class: "webhook-url" }, webhook.url),
-      h("p", { class: "webhook-state" }, STATUS[webhook.status], webhook.reason && `: ${webhook.reason}`),
+      h("p", { class: "webhook-state" }, t(STATUS[webhook.status]), webhook.reason && `: ${webhook.reason}`),
       h(
         "div",
         { class: "webhook-tools" },
-        this._button("Send a test", () => this._test()),
-        this._button(paused ? "Resume" : "Pause", () => this._tell(paused ? "resume" : "pause")),
-        this._button("What is told", () => this._rule()),
-        this._button("New secret", () => this._rotate()),
-        this._button("Last deliveries", async () => void (await this._show())),
-        this._button("Send again", () => this._replayRange()),
-        this._button("Delete", () => this._remove()),
+        this._button(t("Send a test"), () => this._test()),
+        this._button(paused ? t("Resume") : t("Pause"), () => this._tell(paused ? "resume" : "pause")),
+        this._button(t("Events sent"), () => this._rule()),
+        this._button(t("New secret"), () => this._rotate()),
+        this._button(t("Last deliveries"), async () => void (await this._show())),
+        this._button(t("Send again"), () => this._replayRange()),
+        this._button(t("Delete"), () => this._remove()),
       ),
       this._said,
       this._log,
@@ -103,10 +105,10 @@ export class WebhookItem {
   }
 
   async _remove() {
-    const question = `Delete the webhook to ${this._webhook.url}? What waits to be sent is forgotten.`;
+    const question = t("Delete the webhook to {url}? Messages that wait to be sent are dropped.", { url: this._webhook.url });
     const work = () => this._webhooks.remove(this._webhook.id);
     const content = [h("p", {}, question)];
-    if (await ask({ title: "Delete the webhook", content, act: "Delete", leave: "Keep it", work })) this._changed();
+    if (await ask({ title: t("Delete the webhook"), content, act: t("Delete"), leave: t("Keep it"), work })) this._changed();
   }
 
   async _rule() {
@@ -115,36 +117,36 @@ export class WebhookItem {
   }
 
   async _rotate() {
-    const hours = entry("Hours that the old one holds", {
+    const hours = entry(t("Hours that the old one stays valid"), {
       type: "number",
       min: "0",
       max: "720",
       value: "24",
       step: "any",
     });
-    const why = h("p", {}, "The receiver has so long to learn the new secret: both sign meanwhile.");
+    const why = h("p", {}, t("The receiver has this long to learn the new secret; both sign until then."));
     let secret = "";
     const work = async () => {
       secret = await this._webhooks.rotate(this._webhook.id, (hours.input.valueAsNumber || 0) * 3600);
     };
-    const done = await ask({ title: "A new secret", content: [why, hours.element], act: "Make it", work });
+    const done = await ask({ title: t("A new secret"), content: [why, hours.element], act: t("Create"), work });
     if (done) showSecret(secret);
   }
 
   async _replayRange() {
     const now = Date.now();
-    const since = entry("From", { type: "datetime-local", step: "1", required: true, value: local(now - HOUR) });
-    const until = entry("Until", { type: "datetime-local", step: "1", required: true, value: local(now + MINUTE) });
-    const why = h("p", {}, "What happened in this time is sent again, each message under its old id.");
+    const since = entry(t("From"), { type: "datetime-local", step: "1", required: true, value: local(now - HOUR) });
+    const until = entry(t("Until"), { type: "datetime-local", step: "1", required: true, value: local(now + MINUTE) });
+    const why = h("p", {}, t("The messages of this time are sent again, each with its old id."));
     let count = 0;
     const work = async () => {
       const [from, to] = [since, until].map(({ input }) => new Date(input.value));
       count = await this._webhooks.replayRange(this._webhook.id, from ?? new Date(), to ?? new Date());
     };
     const content = [why, since.element, until.element];
-    if (!(await ask({ title: "Send again", content, act: "Send again", work }))) return;
+    if (!(await ask({ title: t("Send again"), content, act: t("Send again"), work }))) return;
     this._said.replaceChildren(
-      h("p", { class: "none" }, count === 1 ? "1 message is sent." : `${count} messages are sent.`),
+      h("p", { class: "none" }, t("{count} messages are sent.", { count })),
     );
     await this._watch((shown) => shown.find((one) => one.status === "pending") ?? shown[0]);
   }
@@ -159,19 +161,19 @@ export class WebhookItem {
   async _show() {
     const found = await this._webhooks.deliveries(this._webhook.id);
     const rows = found.map((one) => {
-      const again = this._button(one.status === "pending" ? "Try now" : "Send again", () => this._replay(one));
-      again.setAttribute("aria-label", `${again.textContent}: ${one.kind} of ${new Date(one.at).toLocaleString()}`);
+      const again = this._button(one.status === "pending" ? t("Try now") : t("Send again"), () => this._replay(one));
+      again.setAttribute("aria-label", `${again.textContent}: ${one.kind}, ${moment(one.at)}`);
       return h(
         "li",
         {},
-        h("time", { datetime: one.at }, new Date(one.at).toLocaleString()),
+        h("time", { datetime: one.at }, moment(one.at)),
         h("span", {}, one.kind),
-        h("strong", {}, one.status === "pending" && one.attempts ? "failed, is tried again" : OUTCOME[one.status]),
+        h("strong", {}, one.status === "pending" && one.attempts ? t("failed, is tried again") : t(OUTCOME[one.status])),
         h("span", { class: "delivery-answer" }, [one.code, one.answer].filter(Boolean).join(" ")),
         again,
       );
     });
-    if (!rows.length) rows.push(h("li", {}, "Nothing was sent yet."));
+    if (!rows.length) rows.push(h("li", {}, t("Nothing was sent yet.")));
     this._log.replaceChildren(...rows);
     return found;
   }

@@ -1,5 +1,6 @@
-import { asTrouble } from "../api/trouble.js";
-import { h, icon, setText } from "../parts/dom.js";
+import { asTrouble, Trouble } from "../api/trouble.js";
+import { N, t } from "../language/language.js";
+import { h, icon, setText, TYPED } from "../parts/dom.js";
 import { troubleBox } from "../parts/notice.js";
 import { canShare } from "../webrtc/capture.js";
 import { Wall } from "./wall.js";
@@ -13,6 +14,11 @@ const CAMERA =
 const CALL =
   "M3 4.5h18v12H3ZM8.5 20h7M12 16.5V20M9.2 13.5c.3-1.7 1.4-2.6 2.8-2.6s2.5.9 2.8 2.6M12 10.8a1.7 1.7 0 1 0 0-3.4a1.7 1.7 0 0 0 0 3.4";
 const FEED = "M5 18.5v.5M5 12.5a6.5 6.5 0 0 1 6.5 6.5M5 6a13 13 0 0 1 13 13";
+
+const LACKS = {
+  publish: N("Your access token may not send video. Ask for one that may."),
+  admin: N("Your access token may not add feeds. Ask for one that may."),
+};
 
 /** The start page: three ways in, and the wall of streams. */
 export class HomeView {
@@ -31,16 +37,18 @@ export class HomeView {
     this._empty = h(
       "p",
       { class: "none" },
-      "No stream is watched yet. Start one above; it appears here for everybody who uses this server.",
+      t("No stream is watched yet. Start one above; it appears here for everybody who uses this server."),
     );
+    /** @type {Set<string>} */
+    this._names = new Set();
     this._streams = h(
       "section",
       { class: "streams", "aria-labelledby": "streams-title" },
-      h("div", { class: "section-head" }, h("h2", { id: "streams-title" }, "Streams"), this._fullWall()),
+      h("div", { class: "section-head" }, h("h2", { id: "streams-title" }, t("Streams")), this._fullWall()),
       this._empty,
       this._wall.element,
     );
-    this.element = h("div", { class: "home" }, this._hero(), this._ways, this._streams, this._webhooks.element);
+    this.element = h("div", { class: "home" }, this._hero(), this._ways, this._file(), this._streams, this._webhooks.element);
   }
 
   stop() {
@@ -51,18 +59,24 @@ export class HomeView {
 
   /** @param {Stream[]} streams */
   show(streams) {
+    this._names = new Set(streams.map(({ name }) => name));
     this._empty.hidden = streams.length > 0;
     this._wall.show(streams);
     this._streams.dataset.filled = String(streams.length > 0);
   }
 
+  /** @param {Date | null} since the server does not answer since then */
+  stale(since) {
+    this._wall.stale(since);
+  }
+
   /** @param {Scope[]} scopes what the token opens */
   allow(scopes) {
     for (const way of this._ways.querySelectorAll(".way")) {
-      const needed = /** @type {HTMLElement} */ (way).dataset.needs ?? "";
+      const needed = /** @type {HTMLElement} */ (way).dataset.needs === "admin" ? "admin" : "publish";
       const allowed = scopes.some((scope) => scope === needed);
       const lacks = way.querySelector(".lacks");
-      if (lacks) setText(lacks, allowed ? "" : `Your token lacks the scope \u201c${needed}\u201d for this.`);
+      if (lacks) setText(lacks, allowed ? "" : t(LACKS[needed]));
       for (const part of /** @type {NodeListOf<HTMLInputElement>} */ (way.querySelectorAll("button, input"))) {
         if (!allowed && !part.disabled) {
           part.disabled = true;
@@ -81,13 +95,17 @@ export class HomeView {
     return h(
       "div",
       { class: "hero" },
-      h("h1", { tabindex: "-1" }, "Is the face in this video real?"),
+      h("h1", { tabindex: "-1" }, t("Is the face in this video real?")),
       h(
         "p",
         { class: "lead" },
-        "streamguard watches live video and paints what looks manipulated onto the face, within seconds.",
+        t("streamguard watches live video and paints what looks manipulated onto the face, within seconds."),
       ),
     );
+  }
+
+  _file() {
+    return h("p", { class: "or-file" }, `${t("Have a video or picture instead?")} `, h("a", { href: "#/check" }, t("Check a file")));
   }
 
   _makeWays() {
@@ -99,34 +117,36 @@ export class HomeView {
         "camera",
         "publish",
         CAMERA,
-        "Check my camera",
-        "See your own picture come back with every face judged.",
+        t("Check my camera"),
+        t("See your own picture come back with every face judged."),
         h(
           "button",
           { class: "primary", type: "button", id: "check-camera", onclick: () => this._start("camera") },
-          "Check my camera",
+          t("Check my camera"),
         ),
       ),
       this._way(
         "call",
         "publish",
         CALL,
-        "Guard a call",
+        t("Guard a call"),
         share
-          ? "Choose the tab or window of your call when the browser asks. Its picture goes to this server only, and the sound is never sent."
-          : "This browser cannot share a tab or window. Open this page on a computer to guard a call.",
+          ? t(
+              "Choose the tab or window of your call when the browser asks. Its picture goes to this server only, and the sound is never sent. A warning reaches you while you are in the call.",
+            )
+          : t("This browser cannot share a tab or window. Open this page on a computer to guard a call."),
         h(
           "button",
           { type: "button", id: "guard-call", disabled: !share, onclick: () => this._start("call") },
-          "Guard a call",
+          t("Guard a call"),
         ),
       ),
       this._way(
         "feed",
         "admin",
         FEED,
-        "Watch a feed",
-        "Give the address of a camera or broadcast: RTSP, RTMP, HLS or a file.",
+        t("Watch a feed"),
+        t("Give the address of a camera or broadcast: RTSP, RTMP, HLS or a file."),
         this._feed(),
       ),
     );
@@ -160,28 +180,24 @@ export class HomeView {
       name: "source",
       required: true,
       placeholder: "rtsp://camera.local/live",
-      autocomplete: "off",
-      autocapitalize: "off",
-      spellcheck: "false",
+      ...TYPED,
       inputmode: "url",
     });
     const name = h("input", {
       id: "feed-name",
       name: "name",
-      placeholder: "front-door",
-      autocomplete: "off",
-      autocapitalize: "off",
-      spellcheck: "false",
+      placeholder: t("front-door"),
+      ...TYPED,
     });
-    const button = h("button", { type: "submit" }, "Watch");
+    const button = h("button", { type: "submit" }, t("Watch"));
     const form = h(
       "form",
       { class: "feed" },
-      h("div", { class: "field" }, h("label", { for: "feed-source" }, "Address"), source),
+      h("div", { class: "field" }, h("label", { for: "feed-source" }, t("Address")), source),
       h(
         "div",
         { class: "field" },
-        h("label", { for: "feed-name" }, "Name ", h("span", { class: "optional" }, "optional")),
+        h("label", { for: "feed-name" }, `${t("Name")} `, h("span", { class: "optional" }, t("optional"))),
         name,
       ),
       button,
@@ -190,6 +206,9 @@ export class HomeView {
       event.preventDefault();
       const wanted = { source: source.value.trim(), ...(name.value.trim() && { name: name.value.trim() }) };
       void this._busy(button, async () => {
+        if (wanted.name && this._names.has(wanted.name)) {
+          throw new Trouble(t("There is a stream “{name}” already.", { name: wanted.name }), t("Choose another name."));
+        }
         const stream = await this._client.watch(wanted);
         location.hash = `#/stream/${encodeURIComponent(stream.name)}`;
       });
@@ -198,7 +217,7 @@ export class HomeView {
   }
 
   _fullWall() {
-    const button = h("button", { type: "button", class: "quiet" }, "Full screen");
+    const button = h("button", { type: "button", class: "quiet" }, t("Full screen"));
     button.hidden = !document.fullscreenEnabled;
     const full = () => document.fullscreenElement === this._streams;
     button.addEventListener("click", () => {
@@ -207,7 +226,7 @@ export class HomeView {
     document.addEventListener(
       "fullscreenchange",
       () => {
-        setText(button, full() ? "Leave full screen" : "Full screen");
+        setText(button, full() ? t("Leave full screen") : t("Full screen"));
         this._wall.fill(full());
       },
       { signal: this._ended.signal },

@@ -1,8 +1,9 @@
 import { Trouble } from "../api/trouble.js";
 import { HlsPlayer } from "../hls/player.js";
+import { N, t } from "../language/language.js";
 import { h, icon, setText } from "../parts/dom.js";
 import { Snapshot } from "../parts/snapshot.js";
-import { streamWords } from "../parts/wording.js";
+import { clock, streamWords } from "../parts/wording.js";
 import { Player } from "../webrtc/whep.js";
 
 /** @import { Client } from "../api/client.js" */
@@ -17,10 +18,14 @@ const CORNERS = "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5";
 
 /** @type {[Marks, string, string][]} */
 const MARKS = [
-  ["live", "Live", "The picture at once; the marks follow the face."],
-  ["exact", "Exact", "A little later, each picture with its own marks."],
-  ["none", "Off", "The picture alone; it is judged all the same."],
-  ["hls", "With sound", "What is sent on by HLS: some seconds later, each picture with its own marks, and its sound."],
+  ["live", N("Live"), N("The picture at once; the marks follow the face.")],
+  ["exact", N("Exact"), N("A little later, each picture with its own marks.")],
+  ["none", N("Off"), N("The picture alone; it is judged all the same.")],
+  [
+    "hls",
+    N("With sound"),
+    N("The HLS output: some seconds later, each picture with its own marks, and its sound."),
+  ],
 ];
 
 /** The picture: the video that comes back, or a sentence that says why there is none. */
@@ -51,21 +56,22 @@ export class Stage {
       autoplay: true,
       disablepictureinpicture: true,
       controlslist: "nofullscreen nodownload noremoteplayback",
-      "aria-label": `Live picture of ${name} with its marks`,
+      "aria-label": t("Live picture of {name} with its marks", { name }),
     });
     this._video.muted = true;
     this._poster = new Snapshot(client, name);
     this._headline = h("p", { class: "stage-headline" });
     this._sentence = h("p", { class: "stage-sentence" });
-    this._action = h("a", { class: "button", href: "#/" }, "To the start page");
+    this._action = h("a", { class: "button", href: "#/" }, t("To the start page"));
     this._message = h("div", { class: "stage-message", role: "status" }, this._headline, this._sentence, this._action);
-    this._frame = h("div", { class: "stage-frame" }, this._poster.element, this._video, this._message);
+    this._past = h("p", { class: "as-of stage-past", hidden: true });
+    this._frame = h("div", { class: "stage-frame" }, this._poster.element, this._video, this._message, this._past);
     this._stopButton = h(
       "button",
       { type: "button", class: "primary", hidden: true, onclick: () => publisher?.stop() },
-      "Stop",
+      t("Stop"),
     );
-    this._note = h("p", { class: "stage-note", hidden: true }, "Some seconds behind the verdicts on this page.");
+    this._note = h("p", { class: "stage-note", hidden: true }, t("Some seconds behind the verdicts on this page."));
     this.element = h("div", { class: "stage" }, this._frame, this._tools(), this._note);
     this._changed = () => this._render();
   }
@@ -77,9 +83,11 @@ export class Stage {
 
   start() {
     this._publisher?.addEventListener("change", this._changed);
-    this._play();
+    this._render();
     this._timer = setInterval(() => {
-      if (this._player?.phase !== "playing" && !document.hidden) void this._poster.refresh();
+      if (this._player?.phase === "playing" || document.hidden || !this._client.reachable) return;
+      // Before the first judged frame there is no picture to ask for.
+      if (this._stream && this._stream.last_verdict !== null) void this._poster.refresh();
     }, POSTER);
   }
 
@@ -101,29 +109,45 @@ export class Stage {
     this._withSound.hidden = !this._playlist;
     if (!this._playlist && this._marks === "hls") {
       this._live.checked = true;
-      this._choose("live");
+      this._marks = "live";
+      this._halt();
     }
+    // A stream that is over has nothing to play, and asking for it is an error.
+    if (stream.state === "ended" || stream.state === "failed") this._halt(true);
+    else if (!this._player) this._play();
     this._render();
   }
 
   /** @param {Trouble} trouble one that does not mend itself */
   fail(trouble) {
     this._failure = trouble;
-    clearInterval(this._timer);
-    this._player?.stop();
+    this._halt();
     this._poster.element.hidden = true;
     this._render();
   }
 
-  /** @returns {string | undefined} where the stream's HLS output is, if it has one */
+  /** @param {Date | null} since the picture is not of now any more since then */
+  stale(since) {
+    this.element.toggleAttribute("data-stale", Boolean(since));
+    this._past.hidden = !since;
+    if (since) setText(this._past, t("as of {time}", { time: clock(since) }));
+  }
+
+  /** @returns {string | undefined} where the stream's HLS output is, if it has one that something was written to */
   get _playlist() {
-    return this._stream?.outputs.find(({ hls }) => hls)?.hls?.slice(1);
+    return this._stream?.outputs.find(({ hls, pictures }) => hls && pictures)?.hls?.slice(1);
   }
 
   /** @param {Marks} marks */
   _choose(marks) {
     this._marks = marks;
-    this._play();
+    if (this._player) this._play();
+  }
+
+  /** @param {boolean} [over] whether the stream is */
+  _halt(over = false) {
+    this._player?.stop(over);
+    this._player = null;
   }
 
   _play() {
@@ -159,7 +183,7 @@ export class Stage {
     const publisher = this._publisher;
     if (publisher?.phase === "failed" && publisher.trouble) return over(publisher.trouble);
     if (publisher?.phase === "ended") {
-      return { headline: "Stopped", sentence: "Nothing is sent any more.", over: true };
+      return { headline: t("Stopped"), sentence: t("Nothing is sent any more."), over: true };
     }
     if (this._failure) return over(this._failure);
     const stream = this._stream && streamWords(this._stream);
@@ -169,7 +193,7 @@ export class Stage {
     if (player?.phase === "playing") return null;
     if (player?.phase === "failed" && player.trouble) return over(player.trouble);
     if (player?.phase === "waiting" && player.trouble && player.trouble.status !== 404) return again(player.trouble);
-    return { headline: "Connecting", sentence: "The picture appears in a moment.", over: false };
+    return { headline: t("Connecting"), sentence: t("The picture appears in a moment."), over: false };
   }
 
   _tools() {
@@ -178,8 +202,8 @@ export class Stage {
       {
         type: "button",
         class: "quiet",
-        "aria-label": "Full screen",
-        title: "Full screen",
+        "aria-label": t("Full screen"),
+        title: t("Full screen"),
         onclick: () => void this._frame.requestFullscreen(),
       },
       icon(CORNERS),
@@ -188,7 +212,7 @@ export class Stage {
     const marks = MARKS.map(([value, label, why]) => {
       const input = h("input", { type: "radio", name: "marks", value, checked: value === this._marks });
       input.addEventListener("change", () => this._choose(value));
-      return h("label", { title: why }, input, h("span", {}, label));
+      return h("label", { title: t(why) }, input, h("span", {}, t(label)));
     });
     this._withSound = marks[3];
     this._withSound.hidden = true;
@@ -197,7 +221,7 @@ export class Stage {
       "div",
       { class: "stage-tools" },
       this._stopButton,
-      h("fieldset", { class: "segments" }, h("legend", {}, "Marks"), ...marks),
+      h("fieldset", { class: "segments" }, h("legend", {}, t("Marks")), ...marks),
       full,
     );
   }
@@ -214,5 +238,5 @@ function over(trouble) {
  * @param {Trouble} trouble
  */
 function again(trouble) {
-  return { headline: "Trying again", sentence: `${trouble.title} ${trouble.remedy}`, over: false };
+  return { headline: t("Trying again"), sentence: `${trouble.title} ${trouble.remedy}`, over: false };
 }

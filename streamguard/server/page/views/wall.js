@@ -1,7 +1,8 @@
+import { N, t } from "../language/language.js";
 import { h, setText } from "../parts/dom.js";
 import { Snapshot } from "../parts/snapshot.js";
 import { showState } from "../parts/state_chip.js";
-import { streamWords } from "../parts/wording.js";
+import { amount, clock, streamWords } from "../parts/wording.js";
 
 /** @import { Client } from "../api/client.js" */
 /** @import { Stream } from "../api/types.js" */
@@ -22,7 +23,7 @@ export class Wall {
       for (const entry of entries) {
         const tile = [...this._tiles.values()].find(({ element }) => element === entry.target);
         if (tile) tile.inSight = entry.isIntersecting;
-        if (tile?.inSight) void tile.snapshot.refresh();
+        if (tile?.inSight && tile.pictured) void tile.snapshot.refresh();
       }
     });
     this._fills = false;
@@ -82,10 +83,15 @@ export class Wall {
     this._arrange();
   }
 
+  /** @param {Date | null} since the server does not answer since then */
+  stale(since) {
+    for (const tile of this._tiles.values()) tile.stale(since);
+  }
+
   _refresh() {
     if (document.hidden) return;
     for (const tile of this._tiles.values()) {
-      if (tile.inSight && tile.up) void tile.snapshot.refresh();
+      if (tile.inSight && tile.pictured) void tile.snapshot.refresh();
     }
   }
 }
@@ -97,11 +103,12 @@ class Tile {
    */
   constructor(client, name) {
     this.inSight = false;
-    this.up = false;
+    this.pictured = false;
     this.snapshot = new Snapshot(client, name);
     this._chip = h("span", { class: "tile-state" });
     this._message = h("p", { class: "tile-message" });
     this._detail = h("p", { class: "tile-detail" });
+    this._past = h("p", { class: "as-of", hidden: true });
     this.element = h(
       "li",
       { class: "tile" },
@@ -109,25 +116,39 @@ class Tile {
         "a",
         { href: `#/stream/${encodeURIComponent(name)}` },
         h("div", { class: "tile-picture" }, this.snapshot.element, this._message),
-        h("div", { class: "tile-words" }, h("h3", {}, name), this._chip, this._detail),
+        h("div", { class: "tile-words" }, h("h3", {}, name), this._chip, this._past, this._detail),
       ),
     );
   }
 
   /** @param {Stream} stream */
   show(stream) {
-    this.up = stream.state === "up" || stream.state === "starting";
+    this.stale(null);
+    // Before the first judged frame there is no picture to ask for.
+    this.pictured = stream.totals.judged > 0 && stream.last_verdict !== null;
     const words = streamWords(stream);
-    const faces = stream.tracks.length;
-    this.element.dataset.state = stream.verdict;
+    const over = stream.state !== "up";
+    const said = over ? stream.last_verdict : stream.verdict;
+    this.element.dataset.state = said ?? "UNKNOWN";
     this.element.dataset.signal = stream.state;
-    showState(this._chip, stream.verdict);
-    this._chip.hidden = stream.state !== "up";
+    this.element.dataset.past = over ? "yes" : "no";
+    this._chip.hidden = said === null;
+    if (said !== null) showState(this._chip, said);
+    this._past.hidden = !over || said === null;
+    setText(this._past, t("last verdict"));
     setText(this._message, words?.headline ?? "");
-    setText(
-      this._detail,
-      words?.sentence ??
-        `${faces === 1 ? "1 face" : `${faces} faces`}, ${stream.rates.judged.toFixed(0)} frames/s judged`,
-    );
+    const judged = amount(stream.rates.judged, N("{value} frames/s judged"));
+    setText(this._detail, words?.sentence ?? `${t("{count} faces", { count: stream.tracks.length })}, ${judged}`);
+  }
+
+  /** @param {Date | null} since */
+  stale(since) {
+    if (!since) {
+      delete this.element.dataset.stale;
+      return;
+    }
+    this.element.dataset.stale = "yes";
+    this._past.hidden = false;
+    setText(this._past, t("as of {time}", { time: clock(since) }));
   }
 }

@@ -1,6 +1,7 @@
 import { asTrouble } from "../api/trouble.js";
 import { Webhooks } from "../api/webhooks.js";
-import { h } from "../parts/dom.js";
+import { t } from "../language/language.js";
+import { h, TYPED } from "../parts/dom.js";
 import { troubleBox } from "../parts/notice.js";
 import { showSecret } from "../parts/secret_dialog.js";
 import { WebhookItem } from "../parts/webhook_item.js";
@@ -15,13 +16,13 @@ export class WebhooksSection {
     /** @type {WebhookItem[]} */
     this._items = [];
     this._said = h("div", { class: "said", role: "alert" });
-    this._none = h("p", { class: "none", hidden: true }, "Nobody is told yet.");
-    this._list = h("ul", { class: "webhook-list", "aria-label": "Webhooks" });
+    this._none = h("p", { class: "none", hidden: true }, t("Nobody is notified yet."));
+    this._list = h("ul", { class: "webhook-list", "aria-label": t("Webhooks") });
     this.element = h(
       "details",
       { class: "webhooks" },
-      h("summary", {}, h("h2", {}, "Webhooks")),
-      h("p", { class: "none" }, "A receiver that you name is told of every fake, by signed messages."),
+      h("summary", {}, h("h2", {}, t("Webhooks"))),
+      h("p", { class: "none" }, t("A receiver that you name gets a signed message for every fake.")),
       this._form(),
       this._said,
       this._none,
@@ -50,9 +51,9 @@ export class WebhooksSection {
   }
 
   _form() {
-    const url = field("webhook-url", "Receiver", "https address", { inputmode: "url", required: true });
-    const name = field("webhook-name", "Called", "control room", {});
-    const button = h("button", { type: "submit" }, "Add a webhook");
+    const url = field("webhook-url", t("Receiver"), t("https address"), { inputmode: "url", required: true });
+    const name = field("webhook-name", t("Name"), t("control room"), {});
+    const button = h("button", { type: "submit" }, t("Add a webhook"));
     const form = h("form", { class: "feed" }, url.element, name.element, button);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
@@ -80,7 +81,6 @@ export class WebhooksSection {
  * @param {Record<string, string | boolean>} more
  */
 function field(id, label, placeholder, more) {
-  const fixed = { id, placeholder, autocomplete: "off", autocapitalize: "off", spellcheck: "false" };
-  const input = h("input", { ...fixed, ...more });
+  const input = h("input", { id, placeholder, ...TYPED, ...more });
   return { input, element: h("div", { class: "field" }, h("label", { for: id }, label), input) };
 }

@@ -1,3 +1,4 @@
+import { t } from "../language/language.js";
 import { Trouble } from "../api/trouble.js";
 
 /** @import { Client } from "../api/client.js" */
@@ -53,8 +54,8 @@ export class Session {
     const location = response.headers.get("Location");
     if (!location) {
       throw new Trouble(
-        "The server's answer names no session.",
-        "Check that nothing between you and it drops headers.",
+        t("The server's answer is not complete."),
+        t("Ask the operator of the network or the server: something on the way drops packets."),
       );
     }
     session = new Session(client, peer, new URL(location, response.url).href, response.headers.get("ETag"));
@@ -129,8 +130,8 @@ function wait(state) {
 /** @returns {Trouble} */
 function blocked() {
   return new Trouble(
-    "The video connection does not get through.",
-    "Allow UDP between you and the server, or use a TURN server.",
+    t("The video connection does not get through."),
+    t("Ask the operator of the network or the server to let video connections (UDP) through."),
     {
       retry: true,
     },

@@ -33,6 +33,7 @@ export class Player extends EventTarget {
     /** @type {RTCPeerConnection | null} */
     this.peer = null;
     this._stop = new AbortController();
+    this._over = false;
   }
 
   /** Runs until it is stopped or fails for good; never throws. */
@@ -48,7 +49,9 @@ export class Player extends EventTarget {
     }
   }
 
-  stop() {
+  /** @param {boolean} [over] whether the stream is, so that the server has ended the session */
+  stop(over = false) {
+    this._over = over;
     this._stop.abort();
     this._video.srcObject = null;
   }
@@ -56,6 +59,7 @@ export class Player extends EventTarget {
   /** @param {() => void} established */
   async _once(established) {
     const signal = this._stop.signal;
+    this._over = false;
     const peer = new RTCPeerConnection({ iceServers: await this._client.iceServers(), bundlePolicy: "max-bundle" });
     /** @type {Session | null} */
     let session = null;
@@ -67,7 +71,10 @@ export class Player extends EventTarget {
       const channel = peer.createDataChannel("verdicts");
       channel.addEventListener("message", ({ data }) => this._onVerdict(JSON.parse(data)));
       // Only the server closes it, with the session.
-      channel.addEventListener("close", give);
+      channel.addEventListener("close", () => {
+        this._over = true;
+        give();
+      });
       peer.addEventListener("track", ({ track }) => this._show(track));
       session = await Session.open(
         this._client,
@@ -85,7 +92,7 @@ export class Player extends EventTarget {
     } finally {
       signal.removeEventListener("abort", give);
       this.peer = null;
-      if (session) session.close();
+      if (session && !this._over) session.close();
       else peer.close();
     }
   }
