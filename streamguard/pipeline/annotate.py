@@ -1,13 +1,20 @@
-"""What a report looks like on a picture: its own, or a newer one of the same stream."""
+"""Painting of a report onto a picture: its own, or a newer one of the same stream."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal, TypeAlias
 
+import cv2
+
+from streamguard.media import rgb_of
 from streamguard.overlay import OverlayItem, OverlayStyle, banner, banner_height, follow, paint
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Box, Face, Frame, Picture, Reason, Verdict
 
+Overlay: TypeAlias = Literal["live", "exact", "none"]
+OVERLAYS: tuple[Overlay, ...] = ("live", "exact", "none")
+_JPEG_QUALITY = 85
 _STALE = 1.0
 """Seconds after which a report says nothing of the present picture."""
 _FAR = 0.25
@@ -15,22 +22,49 @@ _FAR = 0.25
 _SMOOTH = 0.5
 
 
-def annotated(report: FrameReport, threshold: float, *, title: bool = True) -> Picture:
+def annotated(report: FrameReport, threshold: float, *, title: bool = True, alone: bool = False) -> Picture:
     """The report's own picture with masks, boxes and verdicts on it.
 
     Args:
         report: the frame and what is said of it.
         threshold: the model's pixel threshold, for the contour, 0..1.
         title: a strip with the stream's verdict at the top.
+        alone: as for `overlay_items`.
     """
-    return _painted(report.frame.image, overlay_items(report, threshold), report, report.frame.time, title=title)
+    items = overlay_items(report, threshold, alone=alone)
+    return _painted(report.frame.image, items, report, report.frame.time, title=title)
 
 
-def overlay_items(report: FrameReport, threshold: float) -> list[OverlayItem]:
+def snapshot(report: FrameReport, threshold: float, *, mask: bool) -> bytes:
+    """The report's picture as JPEG bytes. Blocks: call it in an executor.
+
+    Args:
+        report: the frame and what is said of it.
+        threshold: the model's pixel threshold, 0..1.
+        mask: with masks, boxes and verdicts.
+    """
+    picture = annotated(report, threshold) if mask else report.frame.image
+    done, jpeg = cv2.imencode(".jpg", rgb_of(picture)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, _JPEG_QUALITY])
+    if not done:
+        raise RuntimeError("the JPEG encoder failed")
+    return jpeg.tobytes()
+
+
+def overlay_items(report: FrameReport, threshold: float, *, alone: bool = False) -> list[OverlayItem]:
     """One item per face of the report: what the vote says of it, where this picture of it could be judged.
 
     A single frame's verdict is not shown, as one frame is often wrong; its mask is.
+
+    Args:
+        report, threshold: as for `annotated`.
+        alone: the frame's own verdict in place of the vote's: of a picture by itself, and where a frame is shown for
+            what it is.
     """
+    if alone:
+        return [
+            OverlayItem(each.face, each.state, each.reason, each.score, None, each.mask, threshold)
+            for each in report.faces
+        ]
     items = []
     for verdict in report.faces:
         judged = verdict.state is not Verdict.UNKNOWN
@@ -51,7 +85,7 @@ def overlay_items(report: FrameReport, threshold: float) -> list[OverlayItem]:
 
 
 def alike(one: Frame, other: Frame) -> bool:
-    """Whether a place in one picture is the same place in the other: they are of one connection, and of one size."""
+    """Return whether a place in one picture is the same in the other: both are of one connection and size."""
     return (one.epoch, one.image.y.shape) == (other.epoch, other.image.y.shape)
 
 

@@ -1,4 +1,4 @@
-"""How many streams fit on a machine: arithmetic over what was measured there.
+"""Number of streams that fit on a machine: arithmetic over what was measured there.
 
 Two things may run out: the processors, and the one thread that feeds the engine. A stream costs processor time all the
 time (it is decoded), and more for each judged frame; a judged frame also takes the engine's time.
@@ -14,13 +14,13 @@ from streamguard.faces.pace import LONGEST
 LEAST_RATE = 1.0
 """Judged frames per second that every stream keeps before another one is let in."""
 ADMITTED_RATE = 1.15
-"""What has to be foreseen for each, so that `LEAST_RATE` is kept: on full machines an eighth less came of it."""
+"""Rate to be foreseen for each stream, so that `LEAST_RATE` is kept: on full machines an eighth less came of it."""
 _STEPS = 40
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What judging costs, in seconds.
+    """Cost of judging, in seconds.
 
     Attributes:
         stream: CPU time per second of a stream, judged or not.
@@ -41,7 +41,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What there is, per second.
+    """Means at hand, per second.
 
     Attributes:
         processors: CPU seconds that are to be had.
@@ -53,7 +53,7 @@ class Means:
 
 
 def detections(rate: float, every: int = 5) -> float:
-    """How often a second the face detector runs on a live stream, at the most, while no face comes or is lost.
+    """Runs per second of the face detector on a live stream, at the most, while no face comes or is lost.
 
     Args:
         rate: judged frames per second.
@@ -62,7 +62,7 @@ def detections(rate: float, every: int = 5) -> float:
     return max(min(rate, 1 / LONGEST), rate / every)
 
 
-def load(cost: Cost, means: Means, rates: Sequence[float]) -> float:
+def load_share(cost: Cost, means: Means, rates: Sequence[float]) -> float:
     """The share of the scarcer means that streams judged so often take; above 1 it is too much.
 
     Args:
@@ -80,22 +80,22 @@ def shared_rate(cost: Cost, means: Means, asked: Sequence[float]) -> float:
         asked: what each stream asks for.
     """
     low, high = 0.0, max(asked, default=0.0)
-    if load(cost, means, asked) <= 1:
+    if load_share(cost, means, asked) <= 1:
         return high
     for _ in range(_STEPS):
         middle = (low + high) / 2
-        fits = load(cost, means, [min(middle, rate) for rate in asked]) <= 1
+        fits = load_share(cost, means, [min(middle, rate) for rate in asked]) <= 1
         low, high = (middle, high) if fits else (low, middle)
     return low
 
 
 def most_streams(cost: Cost, means: Means, rate: float) -> int:
-    """How many streams can be judged so often."""
+    """Number of streams that can be judged so often."""
     each = max(cost.cpu(rate) / max(means.processors, 1e-9), rate * cost.engine / max(means.engine, 1e-9))
     return int(1 / each) if each > 0 else 0
 
 
 def scarce(cost: Cost, means: Means, rate: float) -> str:
-    """What runs out first, of streams that are judged so often: `processors` or `engine`."""
+    """Resource that runs out first where streams are judged so often: `processors` or `engine`."""
     engine = rate * cost.engine / max(means.engine, 1e-9)
     return "engine" if engine > cost.cpu(rate) / max(means.processors, 1e-9) else "processors"

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import AsyncGenerator, Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeAlias
 
 from streamguard.errors import ConfigError
 from streamguard.faces import FaceDetector
 from streamguard.media import SourceItem
+from streamguard.media.supervisor import Connect
 from streamguard.plugins import collect
 
 SOURCES = "streamguard.sources"
@@ -40,19 +41,20 @@ def source_plugins() -> Mapping[str, Source]:
     return collect(SOURCES, {}, _callable)
 
 
-def source_plugin(url: str) -> Source | None:
-    """The plugin that opens the URL; None where streamguard opens it itself.
+def source_of(url: str, stream: str) -> str | Connect:
+    """Return what opens the URL, for `SourceSupervisor`: the source of a plugin, or the URL itself.
 
     Raises:
         ConfigError: as `source_plugins`.
     """
     match = re.match(r"([A-Za-z][A-Za-z0-9+.\-]*)://", url)
-    return source_plugins().get(match[1].lower()) if match else None
+    plugin = source_plugins().get(match[1].lower()) if match else None
+    return url if plugin is None else partial(plugin, stream, url)
 
 
 @cache
 def detectors() -> Mapping[str, Callable[[], FaceDetector]]:
-    """How face detectors are made, by name: the built-in one and those of installed packages.
+    """Factories of face detectors by name: the built-in one and those of installed packages.
 
     Raises:
         ConfigError: as `source_plugins`.

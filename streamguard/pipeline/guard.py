@@ -7,37 +7,39 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from streamguard.errors import ModelError, redact
-from streamguard.faces import FaceFinder, Gate
+from streamguard.faces import FaceFinder, QualityGate
 from streamguard.inference import (
     Batcher,
     Engine,
     EngineCache,
     EngineHealth,
-    LastingEngine,
+    FailoverEngine,
     Recovery,
     candidates,
     select,
 )
-from streamguard.media import SoundListener, SourceItem, SourceOptions, SourceSupervisor
+from streamguard.media import Retry, SoundListener, SourceItem, SourceOptions, SourceSupervisor, Taps
 from streamguard.models import DEFAULT_MODEL, LoadedModel, ModelSpec, load
-from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, source_plugin
-from streamguard.pipeline.processor import Busy
-from streamguard.pipeline.stream import FrameReport, Names, StreamPipeline
-from streamguard.pipeline.turns import Turns
+from streamguard.pipeline.cpu_usage import Busy
+from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, source_of
+from streamguard.pipeline.sampling import Demand, Sampled
+from streamguard.pipeline.scheduler import SPARE, Scheduler
+from streamguard.pipeline.stream import FrameReport, Names, Stages, StreamPipeline
 from streamguard.types import Event, Frame
-from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
+from streamguard.verdict import FrameRule, IncidentBook, ScoreCalibration, StreamVote, VoteSettings
 
 MODEL_INPUT = 256
 
 
 @dataclass(frozen=True, slots=True)
 class WatchOptions:
-    """How one stream is judged.
+    """Options for judging one stream.
 
     Attributes:
         source: how it is opened.
@@ -49,6 +51,8 @@ class WatchOptions:
         judged_per_second: no more frames are judged in a second of media; None for all there is time for.
         priority: where there is not time for all, frames of a live stream that are judged for each one of a stream
             of 1; no stream is left without for more than a second while another one has two.
+        still: each frame is a picture by itself, as of a photo: no face is tracked.
+        spare: a file's frames wait until no live stream wants its turn, but for one a second.
     """
 
     source: SourceOptions = SourceOptions()
@@ -59,6 +63,8 @@ class WatchOptions:
     detector: str = DEFAULT_DETECTOR
     judged_per_second: float | None = None
     priority: int = 1
+    still: bool = False
+    spare: bool = False
 
 
 class Guard:
@@ -92,20 +98,21 @@ class Guard:
         max_batch: int = 8,
         max_delay: float = 0.08,
         label: str = "",
-        turns: Turns | None = None,
+        turns: Scheduler | None = None,
     ) -> None:
         self.spec = check_input(model.spec)
         self.engine = engine
         self.model_label = f"{self.spec.name}@{self.spec.digest}"
         self._label = label or f"{engine.name}-{engine.precision}"
         self.rule = frame_rule(self.spec)
-        self.turns = turns or Turns()
-        overdue = engine.overdue if isinstance(engine, LastingEngine) else None
+        self.turns = turns or Scheduler()
+        overdue = engine.overdue if isinstance(engine, FailoverEngine) else None
         self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay, busy=Busy(), overdue=overdue)
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")
 
     @classmethod
-    def open(
+    @asynccontextmanager
+    async def open(
         cls,
         model: str = DEFAULT_MODEL,
         engine: str | None = None,
@@ -114,9 +121,26 @@ class Guard:
         cache: Path | None = None,
         patience: float = 0.0,
         recovery: Recovery | None = None,
-        turns: Turns | None = None,
+        turns: Scheduler | None = None,
+    ) -> AsyncGenerator[Self, None]:
+        """Load a guard while the event loop runs on, and close it at the end; arguments and errors as of `load`."""
+        loading = partial(cls.load, model, engine, threads=threads, cache=cache, patience=patience)
+        async with await asyncio.to_thread(loading, recovery=recovery, turns=turns) as guard:
+            yield guard
+
+    @classmethod
+    def load(
+        cls,
+        model: str = DEFAULT_MODEL,
+        engine: str | None = None,
+        *,
+        threads: int = 2,
+        cache: Path | None = None,
+        patience: float = 0.0,
+        recovery: Recovery | None = None,
+        turns: Scheduler | None = None,
     ) -> Self:
-        """A guard for the named model on the best engine here, or the named one.
+        """Return a guard for the named model on the best engine here, or the named one. Takes seconds, or minutes.
 
         An engine that raises or does not answer is loaded again, and replaced by the next best one where that does
         not help.
@@ -142,18 +166,18 @@ class Guard:
         selected = select(loaded, engine, cache=kept)
         ladder = candidates(loaded, selected.engine.name, cache=kept)
         label = selected.manifest.label
-        lasting = LastingEngine(selected.engine, label, ladder, recovery=recovery, patience=patience)
-        return cls(loaded, lasting, threads=threads, turns=turns)
+        failover = FailoverEngine(selected.engine, label, ladder, recovery=recovery, patience=patience)
+        return cls(loaded, failover, threads=threads, turns=turns)
 
     @property
     def engine_label(self) -> str:
         """The name in events of the engine that judges now."""
-        return self.engine.label if isinstance(self.engine, LastingEngine) else self._label
+        return self.engine.label if isinstance(self.engine, FailoverEngine) else self._label
 
     @property
     def engine_health(self) -> EngineHealth:
-        """How the engine does."""
-        if isinstance(self.engine, LastingEngine):
+        """State of the engine."""
+        if isinstance(self.engine, FailoverEngine):
             return self.engine.health()
         return EngineHealth("ok", self.engine.name)
 
@@ -178,29 +202,31 @@ class Guard:
         await asyncio.to_thread(self.engine.close)
 
     def pipeline(
-        self, items: AsyncIterator[SourceItem], name: str, options: WatchOptions = WatchOptions()
+        self,
+        items: AsyncIterator[SourceItem],
+        name: str,
+        options: WatchOptions = WatchOptions(),
+        demand: Demand | None = None,
     ) -> StreamPipeline:
-        """The wiring of one stream over any frames: for those who make their own, or want the counters."""
+        """The wiring of one stream over any frames: for those who make their own, or want the counters.
+
+        Args:
+            items: frames and connection changes.
+            name: the stream's name in events.
+            options: how it is judged.
+            demand: what the source of the items asks (`Taps.wanted`); the judge is put into it.
+        """
         spec = self.spec
-        finder = FaceFinder(make_detector(options.detector), gate(spec), spec.margin, MODEL_INPUT, options.detect_every)
-        pipeline = StreamPipeline(
-            Names(name, self.model_label, self.engine_label),
-            items,
-            finder,
-            self._batcher,
-            self.rule,
-            StreamVote(options.vote),
+        detector, every = make_detector(options.detector), options.detect_every
+        finder = FaceFinder(detector, gate(spec), spec.margin, MODEL_INPUT, every, still=options.still)
+        priority = SPARE if options.spare else options.priority
+        return StreamPipeline(
+            Names(name, self.model_label, lambda: self.engine_label),
+            Sampled(items, self.turns, options.judged_per_second, priority, demand),
+            Stages(finder, self._batcher, self.rule, StreamVote(options.vote)),
             self._executor,
             options.in_flight,
-            lambda: self.engine_label,
-            self.turns,
-            options.judged_per_second,
-            options.priority,
         )
-        if isinstance(items, SourceSupervisor):
-            # Nobody else sees its frames: those that are not judged need not leave their thread.
-            items.only(pipeline.wants)
-        return pipeline
 
     async def watch(
         self,
@@ -225,43 +251,38 @@ class Guard:
         Raises:
             SourceError, MediaError: it cannot be opened, or a file proves damaged (after all reports before that).
         """
-        name = name or redact(url)
-        waiting = options.wait_for_source
-        if (plugin := source_plugin(url)) is not None:
-            async with (
-                aclosing(plugin(name, url)) as made,
-                _shown(made, frames) as shown,
-                aclosing(self.pipeline(shown, name, options).run()) as items,
-            ):
-                async for item in items:
-                    yield item
-            return
+        name, demand = name or redact(url), Demand(_Shown(frames) if frames is not None else None)
         async with (
-            SourceSupervisor(name, url, options.source, live=live, wait_for_source=waiting, sound=sound) as source,
-            _shown(source, frames) as shown,
-            aclosing(self.pipeline(shown, name, options).run()) as items,
+            SourceSupervisor(
+                name,
+                source_of(url, name),
+                options.source,
+                live=live,
+                retry=Retry("retryable" if options.wait_for_source else "never"),
+                taps=Taps(demand, sound=sound),
+            ) as source,
+            aclosing(self.pipeline(source, name, options, demand).run()) as items,
         ):
+            incidents, tracks = IncidentBook(), frozenset[int]()
             async for item in items:
-                yield item
+                if isinstance(item, Event):
+                    yield incidents.take(item, tracks)
+                else:
+                    tracks = frozenset(item.state.tracks)
+                    yield item
 
 
-@asynccontextmanager
-async def _shown(
-    items: AsyncIterator[SourceItem], frames: Callable[[Frame], None] | None
-) -> AsyncIterator[AsyncIterator[SourceItem]]:
-    """The items, each frame of which is shown to somebody beside the pipeline."""
-    if frames is None:
-        yield items
-        return
+class _Shown:
+    """Shows every frame to somebody beside the pipeline."""
 
-    async def showing() -> AsyncGenerator[SourceItem, None]:
-        async for item in items:
-            if isinstance(item, Frame):
-                frames(item)
-            yield item
+    needs_frames = True
 
-    async with aclosing(showing()) as shown:
-        yield shown
+    def __init__(self, show: Callable[[Frame], None]) -> None:
+        self._show = show
+
+    def follow(self, item: SourceItem) -> None:
+        if isinstance(item, Frame):
+            self._show(item)
 
 
 def check_input(spec: ModelSpec) -> ModelSpec:
@@ -277,10 +298,10 @@ def check_input(spec: ModelSpec) -> ModelSpec:
 
 def frame_rule(spec: ModelSpec) -> FrameRule:
     """The frame rule at the spec's thresholds, component size and calibration."""
-    calibration = Calibration(spec.calibration_slope, spec.calibration_offset)
+    calibration = ScoreCalibration(spec.calibration_slope, spec.calibration_offset)
     return FrameRule(spec.threshold, spec.smallest_component, calibration, spec.unsure_threshold)
 
 
-def gate(spec: ModelSpec) -> Gate:
+def gate(spec: ModelSpec) -> QualityGate:
     """The quality gate at the spec's limits."""
-    return Gate(spec.smallest_face, spec.least_sharpness, spec.least_inside)
+    return QualityGate(spec.smallest_face, spec.least_sharpness, spec.least_inside)

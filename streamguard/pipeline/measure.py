@@ -1,4 +1,4 @@
-"""What judging costs on this machine, measured with its own detector and engine."""
+"""Cost of judging on this machine, measured with its own detector and engine."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from streamguard.pipeline.capacity import Cost, Means
+from streamguard.pipeline.cpu_usage import CpuClock, processors
 from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector
 from streamguard.pipeline.guard import MODEL_INPUT, Guard
-from streamguard.pipeline.processor import CpuClock, processors
 from streamguard.pipeline.stream import FrameReport
 from streamguard.pipeline.usage import Reading, UsageMeter
 from streamguard.types import Crop, Face, Picture
@@ -29,7 +29,7 @@ _SETTLE = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What came of judging as much as the machine can.
+    """Result of judging as much as the machine can.
 
     Attributes:
         cost: what judging costs.
@@ -71,7 +71,7 @@ async def survey(guard: Guard, clip: Path, seconds: float, progress: Callable[[f
             if guard.turns.contended - before < _BUSY and count < _MOST_STREAMS:
                 count *= 2
                 continue
-            meter, clock, began = UsageMeter(cost.detection, processors(), seconds), CpuClock(), time.monotonic()
+            meter, clock, began = UsageMeter(cost.detection, processors(), seconds, 0.0), CpuClock(), time.monotonic()
             played.restart()
             while True:
                 busy = {guard.model_label: guard.batcher.stats().busy_seconds}

@@ -10,10 +10,71 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from streamguard.media import Mp4Writer
+import cv2
+
+from streamguard.errors import OutputError
+from streamguard.files import write_bytes
+from streamguard.media import Mp4Writer, SoundListener, rgb_of
+from streamguard.media.soundtrack import SoundTrack
+from streamguard.media.still import is_still
 from streamguard.pipeline.annotate import annotated
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Picture
+
+_PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+
+
+class PictureRecorder:
+    """Writes the annotated copy of a picture; a context manager as `OverlayRecorder`.
+
+    Args:
+        path: the file to write; its suffix says of what kind.
+        threshold: the model's pixel threshold, for the contour, 0..1.
+    """
+
+    sound = None
+
+    def __init__(self, path: Path, threshold: float) -> None:
+        self._path, self._threshold = path, threshold
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Nothing is held back."""
+
+    async def write(self, report: FrameReport) -> None:
+        """Paint the picture and write it.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        await asyncio.to_thread(self._write, report)
+
+    def _write(self, report: FrameReport) -> None:
+        rgb = rgb_of(annotated(report, self._threshold, title=False, alone=True))
+        done, data = cv2.imencode(self._path.suffix.lower(), rgb[..., ::-1])
+        if not done:
+            raise OutputError(str(self._path), "the picture cannot be encoded", "Choose another kind of file")
+        write_bytes(self._path, data.tobytes())
+
+
+def recorder_of(source: str, path: Path, threshold: float) -> OverlayRecorder | PictureRecorder:
+    """Return the writer of a file's annotated copy: a video, or a picture of a picture. Reads its first bytes.
+
+    Args:
+        source: the file that is judged.
+        path: the file to write.
+        threshold: the model's pixel threshold, 0..1.
+
+    Raises:
+        OutputError: `path` is named as a picture, and the source is none.
+    """
+    if path.suffix.lower() not in _PICTURES:
+        return OverlayRecorder(path, threshold)
+    if not is_still(source):
+        raise OutputError(str(path), "the annotated copy of a video is an MP4 file", "Name it *.mp4")
+    return PictureRecorder(path, threshold)
 
 
 class OverlayRecorder:
@@ -26,12 +87,17 @@ class OverlayRecorder:
         path: the mp4 to write.
         threshold: the model's pixel threshold, for the contour, 0..1.
         title: a strip with the stream's verdict at the top.
+
+    Attributes:
+        sound: takes the sound of a file whose every frame is written; it is put beside the pictures at the end.
     """
 
     def __init__(self, path: Path, threshold: float, *, title: bool = True) -> None:
         self._path, self._threshold, self._title = path, threshold, title
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="overlay")
         self._writer: Mp4Writer | None = None
+        self._track = SoundTrack(path.with_name(f"{path.name}.sound.partial"))
+        self.sound: SoundListener = self._track.take
         self._offset, self._epoch, self._last = 0.0, 0, 0.0
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
         """CPU seconds of `overlay` and `encode`."""
@@ -76,5 +142,8 @@ class OverlayRecorder:
         self.cpu_seconds["encode"] += time.thread_time() - painted
 
     def _finish(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        try:
+            if self._writer is not None:
+                self._writer.close(self._track)
+        finally:
+            self._track.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -12,6 +11,7 @@ from contextlib import AsyncExitStack
 from types import TracebackType
 from typing import Self
 
+from streamguard.logs import get_logger
 from streamguard.media.output import Mixer, OutPacket, Push, PushStatus, Target, parse_target
 from streamguard.media.sound import SoundListener
 from streamguard.pipeline.annotate import LivePainter, annotated
@@ -19,7 +19,7 @@ from streamguard.pipeline.delay import PATIENCE, Delay, Ready
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Frame
 
-log = logging.getLogger(__name__)
+log = get_logger(__name__)
 
 
 class Restream:
@@ -71,7 +71,7 @@ class Restream:
 
     @property
     def sound(self) -> SoundListener:
-        """What the source has to tell of its sound: give it to `Guard.watch`."""
+        """Listener for the source's sound: give it to `Guard.watch`."""
         return self._mixer.sound
 
     @property
@@ -81,7 +81,7 @@ class Restream:
 
     @property
     def outputs(self) -> list[PushStatus]:
-        """How each target does, in their order."""
+        """State of each target, in their order."""
         return [push.status for push in self._pushes]
 
     async def __aenter__(self) -> Self:

@@ -1,16 +1,16 @@
-"""How much of a stream is judged, and when."""
+"""Choice of the frames of a stream that are judged."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
+from streamguard.channel import cancel_and_wait
 from streamguard.media import Down, SourceItem, Up
-from streamguard.pipeline.turns import Turn, Turns
+from streamguard.pipeline.scheduler import SPARE, Scheduler, Turn
 from streamguard.types import Frame
 
 _TOLERANCE = 1e-4
@@ -19,8 +19,46 @@ _MADE_UP = 2.0
 """Steps that a frame may be late, waiting for its turn, and the next one come so much sooner."""
 
 
+class Follower(Protocol):
+    """Someone who sees a stream's pictures as they come, beside its judge: a viewer, an output."""
+
+    @property
+    def needs_frames(self) -> bool:
+        """Return whether it has a use for every picture now; asked from any thread."""
+        ...
+
+    def follow(self, item: SourceItem) -> None:
+        """Take a connection change, or a picture that is handed over; on the event loop, quick. An error ends it."""
+        ...
+
+
+class Demand:
+    """Need of a stream's frames: asked by its decoder for each picture, before that is handed over; and the count
+    of what became of them, over all connections.
+
+    Args:
+        follower: sees every picture that is handed over, and needs some that are not judged.
+
+    Attributes:
+        judge: whether the frame of those media seconds may be judged; from any thread.
+        received: pictures asked for, which are those that were decoded of a live source.
+        judged: frames reported on.
+        dropped: frames that were due to be judged, and replaced by a newer one before their turn.
+    """
+
+    def __init__(self, follower: Follower | None = None) -> None:
+        self.follower = follower
+        self.judge: Callable[[float], bool] = lambda time: True
+        self.received = self.judged = self.dropped = 0
+
+    def __call__(self, time: float) -> bool:
+        """Return whether anybody needs the picture of those media seconds."""
+        self.received += 1
+        return self.judge(time) or (self.follower is not None and self.follower.needs_frames)
+
+
 class Cap:
-    """No more than so many frames per second of media.
+    """Limit of frames per second of media.
 
     Args:
         most: frames per second, above 0.
@@ -35,14 +73,14 @@ class Cap:
         self._due = self._last = float("-inf")
 
     def due(self, time: float) -> bool:
-        """Whether the frame of that media time may be judged; to be asked in turn, while no other one waits."""
+        """Return whether the frame of that media time may be judged; to be asked in turn, while no other one waits."""
         if time < self._last:
             self._due = time
         self._last = time
         return time >= self._due - _TOLERANCE
 
     def wants(self, time: float) -> bool:
-        """Whether the frame may prove to be due, for who must not change anything: another thread, for example."""
+        """Return whether the frame may prove to be due; changes nothing, so any thread may ask."""
         # Time begins anew with each connection, before anybody here knows of it.
         return time < self._last or time >= self._due - _TOLERANCE
 
@@ -54,7 +92,7 @@ class Cap:
 
 
 class Sampled:
-    """What is judged of a source: `async with Sampled(items, ...) as samples`, then `async for item, turn in samples`.
+    """Frames of a source that are judged: `async with Sampled(...) as samples`, then `async for item, turn in samples`.
 
     A task reads the source as fast as it comes. Of a live source the newest frame waits for its turn, and goes when
     the turn comes; of any other every frame waits for its reader, and the source for the frame. The turn is to be
@@ -64,27 +102,44 @@ class Sampled:
         items: frames and connection changes.
         turns: shared with the other streams; None where nothing may be left out.
         most: frames per second of media, above 0; None for all there is time for.
-        priority: weight among the other streams.
+        priority: weight among the other streams; with `SPARE`, frames of a file wait for their turns, too.
+        demand: what the source asks; its follower sees the items first.
+
+    Attributes:
+        demand: the same, or one of its own.
     """
 
     def __init__(
-        self, items: AsyncIterator[SourceItem], turns: Turns | None = None, most: float | None = None, priority: int = 1
+        self,
+        items: AsyncIterator[SourceItem],
+        turns: Scheduler | None = None,
+        most: float | None = None,
+        priority: int = 1,
+        demand: Demand | None = None,
     ) -> None:
         self._items, self._turns = items, turns
+        self.demand = demand or Demand()
+        self.demand.judge = self.wants
         self._cap = Cap(most) if most is not None else None
         self._seat = turns.seat(priority) if turns is not None else None
+        self._spare = priority == SPARE
         self._changes: deque[Up | Down] = deque()
         self._frame: Frame | None = None
         self._live = self._ended = False
         self._failure: Exception | None = None
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()
         self._reader: asyncio.Task[None] | None = None
-        self.dropped = 0
-        """Frames that were due, and replaced by a newer one before their turn."""
 
     def wants(self, time: float) -> bool:
-        """Whether a frame of those media seconds may be of use; from any thread. Of the others nobody need know."""
-        return self._cap is None or self._frame is not None or self._cap.wants(time)
+        """Return whether a frame of those media seconds may be of use; from any thread."""
+        cap = self._cap
+        return cap is None or self._frame is not None or cap.wants(time)
+
+    def retune(self, most: float | None, priority: int) -> None:
+        """Another rate and weight from the next frame on; arguments as for the class."""
+        self._cap = Cap(most) if most is not None else None
+        if self._seat is not None:
+            self._seat.weight = priority
 
     async def __aenter__(self) -> Self:
         self._reader = asyncio.create_task(self._read(), name="frames to judge")
@@ -93,10 +148,7 @@ class Sampled:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+        await cancel_and_wait(self._reader)
 
     def __aiter__(self) -> Self:
         return self
@@ -125,7 +177,7 @@ class Sampled:
             await self._arrived.wait()
 
     async def _turn(self) -> Turn:
-        if self._turns is None or self._seat is None or not self._live:
+        if self._turns is None or self._seat is None or not (self._live or self._spare):
             return Turn()
         return await self._turns.take(self._seat)
 
@@ -135,6 +187,8 @@ class Sampled:
                 while not self._live and self._frame is not None:
                     self._taken.clear()
                     await self._taken.wait()
+                if self.demand.follower is not None:
+                    self.demand.follower.follow(item)
                 if isinstance(item, Frame):
                     self._offer(item)
                     continue
@@ -159,5 +213,5 @@ class Sampled:
         self._arrived.set()
 
     def _drop(self) -> None:
-        self.dropped += self._frame is not None
+        self.demand.dropped += self._frame is not None
         self._frame = None

@@ -7,27 +7,34 @@ import contextlib
 import functools
 import time
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from ulid import ULID
 
+from streamguard.channel import cancel_and_wait
+from streamguard.clock import wall_time
 from streamguard.errors import EngineFailed
 from streamguard.faces import FaceFinder, Found
-from streamguard.media import Down, SourceItem, Up
+from streamguard.media import Down, Up
 from streamguard.pipeline.sampling import Sampled
-from streamguard.pipeline.turns import Turn, Turns
-from streamguard.types import Crop, Event, EventKind, FaceVerdict, Frame, Mask, Reason
+from streamguard.pipeline.scheduler import Turn
+from streamguard.types import Box, Closing, Crop, Event, EventKind, FaceVerdict, Frame, Mask, Reason
 from streamguard.verdict import FrameRule, StreamState, StreamVote, Transition, unjudged
 
 T = TypeVar("T")
 
+_NOT_CLEARED = {
+    Closing.LOST: "the face was lost from sight while it was called fake",
+    Closing.STREAM_BROKE: "the stream broke off while the face was called fake",
+    Closing.STREAM_ENDED: "the stream ended while the face was called fake",
+}
+
 
 class CropJudge(Protocol):
-    """Turns crops into masks; the batcher shared by all streams."""
+    """Turns crops into masks: the batcher that all streams share."""
 
     async def submit(self, stream: str, crops: Sequence[Crop]) -> list[Mask]:
         """One mask per crop, in order; raises EngineFailed when the engine does."""
@@ -36,7 +43,7 @@ class CropJudge(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What became of a stream's frames until now, over all its connections.
+    """Counts of a stream's frames until now, over all its connections.
 
     Attributes:
         received: decoded frames, up to the one reported.
@@ -49,7 +56,7 @@ class Counts:
     dropped: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class FrameReport:
     """All that is said of one frame.
 
@@ -58,21 +65,44 @@ class FrameReport:
         faces: one verdict per face in it.
         state: the vote after it: tracks, stream, transitions.
         counts: frames received, judged and dropped, this one included.
+        latency: seconds from the frame's arrival to this.
     """
 
     frame: Frame
     faces: tuple[FaceVerdict, ...]
     state: StreamState
     counts: Counts = Counts()
+    latency: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Who judges, as written into events: names with a hash."""
+    """Names of model and engine as written into events, each with a hash.
+
+    Attributes:
+        engine: of this moment; it may change.
+    """
 
     stream: str
     model: str
-    engine: str
+    engine: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """Stages that a frame passes through.
+
+    Attributes:
+        finder: the stream's own face finder.
+        judge: the shared batcher.
+        rule: the frame rule.
+        vote: the stream's own vote.
+    """
+
+    finder: FaceFinder
+    judge: CropJudge
+    rule: FrameRule
+    vote: StreamVote
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,40 +119,14 @@ class StreamPipeline:
 
     Args:
         names: stream, model and engine.
-        items: frames and connection changes, from `media.SourceSupervisor`.
-        finder: the stream's own face finder.
-        judge: the shared batcher.
-        rule: the frame rule.
-        vote: the stream's own vote.
+        samples: what is judged of the source.
+        stages: what a frame passes through.
         executor: threads for the work that must not run on the event loop.
         in_flight: analysed frames that may wait, at least 1.
-        engine: names the engine of this moment, where it may change; default: `names.engine`.
-        turns: shared with the other live streams; None: every frame is judged, live or not.
-        most: frames judged in a second of media, above 0; None for all there is time for.
-        priority: weight among the other live streams, at least 1.
     """
 
-    def __init__(
-        self,
-        names: Names,
-        items: AsyncIterator[SourceItem],
-        finder: FaceFinder,
-        judge: CropJudge,
-        rule: FrameRule,
-        vote: StreamVote,
-        executor: Executor,
-        in_flight: int = 4,
-        engine: Callable[[], str] | None = None,
-        turns: Turns | None = None,
-        most: float | None = None,
-        priority: int = 1,
-    ) -> None:
-        self.most = most
-        """Frames judged in a second of media at the most."""
-        self._engine = engine or (lambda: names.engine)
-        self._sampled = Sampled(items, turns, most, priority)
-        self._names, self._finder, self._judge = names, finder, judge
-        self._rule, self._vote, self._executor = rule, vote, executor
+    def __init__(self, names: Names, samples: Sampled, stages: Stages, executor: Executor, in_flight: int = 4) -> None:
+        self._names, self._samples, self._stages, self._executor = names, samples, stages, executor
         self._queue: asyncio.Queue[_Pending | Up | Down | None] = asyncio.Queue(maxsize=max(1, in_flight))
         self._epoch, self._time, self._degraded = 0, 0.0, False
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
@@ -130,6 +134,7 @@ class StreamPipeline:
         self.counts = Counts()
         """Frames up to the newest report."""
         self._expected = 0
+        self._boxes: dict[int, Box] = {}
 
     @property
     def frames(self) -> int:
@@ -139,16 +144,17 @@ class StreamPipeline:
     @property
     def dropped(self) -> int:
         """Frames that were due to be judged, and replaced by a newer one before there was time for them."""
-        return self._sampled.dropped
-
-    def wants(self, time: float) -> bool:
-        """Whether the frame of those media seconds may be judged; from any thread."""
-        return self._sampled.wants(time)
+        return self._samples.demand.dropped
 
     @property
     def detect_every(self) -> int:
         """The face detector runs on every so many frames now."""
-        return self._finder.detect_every
+        return self._stages.finder.detect_every
+
+    def retune(self, most: float | None, priority: int, detect_every: int) -> None:
+        """Other rates and another weight from the next frame on, as of `Sampled` and `FaceFinder`; nothing is lost."""
+        self._samples.retune(most, priority)
+        self._stages.finder.retune(detect_every)
 
     async def run(self) -> AsyncGenerator[FrameReport | Event, None]:
         """Reports and events until the source ends.
@@ -161,36 +167,39 @@ class StreamPipeline:
             while (item := await self._queue.get()) is not None:
                 if isinstance(item, Up):
                     self._epoch, self._time, self._expected = item.epoch, 0.0, 0
-                    yield self._event(EventKind.STREAM_UP, detail=f"{item.width}x{item.height}")
+                    self._boxes.clear()
+                    yield self._event(EventKind.STREAM_UP, f"{item.width}x{item.height}")
                 elif isinstance(item, Down):
-                    for event in self._end_epoch("the stream broke off"):
+                    for event in self._end_epoch(Closing.STREAM_BROKE):
                         yield event
                     # The attempts that fail after it are no news.
                     if item.attempt == 1:
                         self._epoch = item.epoch
-                        yield self._event(EventKind.STREAM_DOWN, detail=str(item.error))
+                        yield self._event(EventKind.STREAM_DOWN, str(item.error))
                 else:
                     report, failure = await self._judged(item)
                     if failure:
-                        yield self._event(EventKind.STREAM_DEGRADED, detail=failure)
+                        yield self._event(EventKind.STREAM_DEGRADED, failure)
                     for event in self._transitions(report.state.transitions):
                         yield event
+                    tracks = report.state.tracks
+                    self._boxes = {track: box for track, box in self._boxes.items() if track in tracks}
                     yield report
             await asyncio.wait([producer])
-            for event in self._end_epoch("the stream broke off" if producer.exception() else "the stream ended"):
+            for event in self._end_epoch(Closing.STREAM_BROKE if producer.exception() else Closing.STREAM_ENDED):
                 yield event
             await producer
         finally:
-            await _cancelled(producer)
+            await _stop(producer)
             while not self._queue.empty():
                 left = self._queue.get_nowait()
                 if isinstance(left, _Pending) and left.masks is not None:
-                    await _cancelled(left.masks)
+                    await _stop(left.masks)
 
     async def _produce(self) -> None:
         live = False
         try:
-            async with self._sampled as samples:
+            async with self._samples as samples:
                 async for item, turn in samples:
                     if isinstance(item, Frame):
                         pending = await self._analysed(item, turn, live=live)
@@ -198,7 +207,7 @@ class StreamPipeline:
                             await self._queue.put(pending)
                         except asyncio.CancelledError:
                             if pending.masks is not None:
-                                await _cancelled(pending.masks)
+                                await _stop(pending.masks)
                             raise
                     else:
                         live = item.live if isinstance(item, Up) else live
@@ -212,9 +221,9 @@ class StreamPipeline:
         """The frame's faces, on their way to the engine; the turn is released once that has answered."""
         masks = None
         try:
-            found = await self._off_loop(functools.partial(self._finder.find, frame, live=live))
+            found = await self._off_loop(functools.partial(self._stages.finder.find, frame, live=live))
             if found.crops:
-                masks = asyncio.create_task(self._judge.submit(self._names.stream, found.crops))
+                masks = asyncio.create_task(self._stages.judge.submit(self._names.stream, found.crops))
                 masks.add_done_callback(turn.release)
         finally:
             if masks is None:
@@ -238,66 +247,58 @@ class StreamPipeline:
                 self._degraded = False
         frame = found.frame
         self._time = frame.time
-        state = self._vote.push(frame.time, verdicts)
-        return FrameReport(frame, tuple(verdicts), state, self._counted(frame)), failure
+        width, height = frame.image.width, frame.image.height
+        self._boxes.update({each.face.track: _shares(each.face.box, width, height) for each in verdicts})
+        state = self._stages.vote.push(frame.time, verdicts)
+        latency = time.monotonic() - frame.arrived
+        return FrameReport(frame, tuple(verdicts), state, self._counted(frame), latency), failure
 
     def _counted(self, frame: Frame) -> Counts:
         # A live reader's drops are the gaps in the numbering; a reader that loses nothing leaves none.
         dropped, self._expected = frame.index - self._expected, frame.index + 1
+        self._samples.demand.judged += 1
         before = self.counts
         self.counts = Counts(before.received + dropped + 1, before.judged + 1, before.dropped + dropped)
         return self.counts
 
     def _rule_all(self, masks: Sequence[Mask]) -> list[FaceVerdict]:
         start = time.thread_time()
-        verdicts = [self._rule.judge(mask) for mask in masks]
+        verdicts = [self._stages.rule.judge(mask) for mask in masks]
         self.cpu_seconds["rule"] += time.thread_time() - start
         return verdicts
 
-    def _end_epoch(self, why: str) -> list[Event]:
-        return self._transitions(self._vote.close_all(self._time), f"{why} while the face was held for fake")
+    def _end_epoch(self, cause: Closing) -> list[Event]:
+        return self._transitions(self._stages.vote.close_all(self._time, cause))
 
-    def _transitions(self, transitions: Sequence[Transition], detail: str = "") -> list[Event]:
+    def _transitions(self, transitions: Sequence[Transition]) -> list[Event]:
         kinds = {
             "opened": EventKind.FAKE_OPENED,
             "updated": EventKind.FAKE_UPDATED,
             "closed": EventKind.FAKE_CLOSED,
         }
         return [
-            self._event(
-                kinds[change.kind],
+            replace(
+                self._event(kinds[change.kind], _NOT_CLEARED.get(change.cause, "") if change.cause else ""),
                 track=change.track,
                 time=change.time,
                 score=change.score,
                 share=change.share,
-                detail=detail,
+                cause=change.cause,
+                box=self._boxes.get(change.track),
             )
             for change in transitions
         ]
 
-    def _event(
-        self,
-        kind: EventKind,
-        *,
-        track: int | None = None,
-        time: float | None = None,
-        score: float | None = None,
-        share: float | None = None,
-        detail: str = "",
-    ) -> Event:
+    def _event(self, kind: EventKind, detail: str) -> Event:
         names = self._names
         return Event(
             id=str(ULID()),
             kind=kind,
             stream=names.stream,
             epoch=self._epoch,
-            at=datetime.now(UTC),
-            track=track,
-            time=time,
-            score=score,
-            share=share,
+            at=wall_time(),
             model=names.model,
-            engine=self._engine(),
+            engine=names.engine(),
             detail=detail,
         )
 
@@ -305,8 +306,14 @@ class StreamPipeline:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
 
 
-async def _cancelled(task: asyncio.Task[T]) -> None:
-    """Cancel and await: no task outlives its owner, no exception goes unread."""
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError, Exception):
-        await task
+def _shares(box: Box, width: int, height: int) -> Box:
+    x0, y0, x1, y1 = (
+        min(max(edge / size, 0.0), 1.0) for edge, size in zip(box, (width, height, width, height), strict=True)
+    )
+    return round(x0, 4), round(y0, 4), round(x1, 4), round(y1, 4)
+
+
+async def _stop(task: asyncio.Task[T]) -> None:
+    """No task outlives its owner; what it failed with has been told."""
+    with contextlib.suppress(Exception):
+        await cancel_and_wait(task)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from streamguard.verdict.rule import Calibration, FrameRule, level_above, raw_score, unjudged
+from streamguard.verdict.curve import ScoreSample
+from streamguard.verdict.incidents import IncidentBook, PastIncident
+from streamguard.verdict.rule import FrameRule, ScoreCalibration, level_above, raw_score, unjudged
 from streamguard.verdict.stream import StreamState, StreamVote, Transition
-from streamguard.verdict.video import FileVerdict, Interval, TrackSummary, VideoTally
+from streamguard.verdict.video import FileVerdict, Finding, Interval, TrackSummary, VideoTally, finding
 from streamguard.verdict.vote import TrackState, TrackVote, VoteSettings
 
 __all__ = [
-    "Calibration",
     "FileVerdict",
+    "Finding",
     "FrameRule",
+    "IncidentBook",
     "Interval",
+    "PastIncident",
+    "ScoreCalibration",
+    "ScoreSample",
     "StreamState",
     "StreamVote",
     "TrackState",
@@ -20,6 +26,7 @@ __all__ = [
     "Transition",
     "VideoTally",
     "VoteSettings",
+    "finding",
     "level_above",
     "raw_score",
     "unjudged",

@@ -39,7 +39,7 @@ def level_above(threshold: float) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class ScoreCalibration:
     """Platt's map from the raw score to a probability: sigmoid(slope * raw + offset).
 
     Attributes:
@@ -60,11 +60,6 @@ class Calibration:
                 f"slope {self.slope} and offset {self.offset} are not a rising finite map",
                 "Fit the calibration again on held-out data",
             )
-
-    @classmethod
-    def identity(cls) -> Calibration:
-        """The map that leaves the raw probability as it is."""
-        return cls(slope=1.0, offset=0.0)
 
     def apply(self, raw: float) -> float:
         """The calibrated fake probability 0..1 of a raw score (a logit)."""
@@ -122,7 +117,7 @@ class FrameRule:
 
     threshold: float
     smallest_component: int
-    calibration: Calibration
+    calibration: ScoreCalibration
     unsure_threshold: float | None = None
 
     def __post_init__(self) -> None:

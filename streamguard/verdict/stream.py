@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from streamguard.errors import ConfigError
-from streamguard.types import FaceVerdict, Verdict
+from streamguard.types import Closing, FaceVerdict, Verdict
 from streamguard.verdict.vote import TrackState, TrackVote, VoteSettings
 
 
@@ -22,6 +22,7 @@ class Transition:
         time: media seconds.
         share: share of fake frames, 0..1, in the newest window that held judged frames.
         score: mean calibrated fake probability of that window, 0..1.
+        cause: why a fake closed; None of the others.
     """
 
     kind: Literal["opened", "updated", "closed"]
@@ -29,11 +30,12 @@ class Transition:
     time: float
     share: float
     score: float
+    cause: Closing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class StreamState:
-    """What is said of a stream after a frame.
+    """State of a stream after a frame.
 
     Attributes:
         time: media seconds of the frame.
@@ -49,7 +51,7 @@ class StreamState:
 
 
 @dataclass(slots=True)
-class _Track:
+class _VotedTrack:
     vote: TrackVote
     seen: float
     told: float = 0.0
@@ -68,6 +70,7 @@ class StreamVote:
         settings: how each track's frames are counted.
         update_every: seconds between two 'updated' transitions of an open track.
         forget_after: seconds out of sight after which a track ends; the same id seen later starts anew.
+        hold_lost: those after which a track ends that is FAKE, at least `forget_after`.
         max_tracks: tracks held, faces of the present frame aside.
 
     Raises:
@@ -80,16 +83,20 @@ class StreamVote:
         *,
         update_every: float = 60.0,
         forget_after: float = 5.0,
+        hold_lost: float = 12.0,
         max_tracks: int = 256,
     ) -> None:
         for name, value in (("update_every", update_every), ("forget_after", forget_after)):
             if not (math.isfinite(value) and value > 0):
                 raise ConfigError("stream vote", f"{name} {value} s is not above 0", "Correct the value")
+        if not (math.isfinite(hold_lost) and hold_lost >= forget_after):
+            raise ConfigError("stream vote", f"hold_lost {hold_lost} s is below forget_after", "Correct the value")
         if max_tracks < 1:
             raise ConfigError("stream vote", f"max_tracks {max_tracks} is not at least 1", "Correct the value")
         self._settings = settings if settings is not None else VoteSettings()
-        self._update_every, self._forget_after, self._max_tracks = update_every, forget_after, max_tracks
-        self._tracks: dict[int, _Track] = {}
+        self._update_every, self._max_tracks = update_every, max_tracks
+        self._forget_after, self._hold_lost = forget_after, hold_lost
+        self._tracks: dict[int, _VotedTrack] = {}
         self._time: float | None = None
 
     def push(self, time: float, verdicts: Sequence[FaceVerdict]) -> StreamState:
@@ -117,18 +124,19 @@ class StreamVote:
         transitions = self._forget(time, present)
         for number in present:
             if number not in self._tracks:
-                self._tracks[number] = _Track(TrackVote(self._settings), time)
+                self._tracks[number] = _VotedTrack(TrackVote(self._settings), time)
         states = {
             number: self._count(time, number, track, present.get(number), transitions)
             for number, track in self._tracks.items()
         }
         return StreamState(time, _worst(states), states, tuple(transitions))
 
-    def close_all(self, time: float) -> tuple[Transition, ...]:
+    def close_all(self, time: float, cause: Closing = Closing.STREAM_ENDED) -> tuple[Transition, ...]:
         """Ends every track, at the end of an epoch or of the stream; the next frame's time may start again.
 
         Args:
             time: media seconds, not before the last frame.
+            cause: of the closings.
 
         Returns:
             'closed' for every track that was open.
@@ -140,7 +148,7 @@ class StreamVote:
             raise ValueError(f"a stream ends after its last frame: {time} s is before {self._time} s")
         closed: list[Transition] = []
         for number in list(self._tracks):
-            self._drop(time, number, closed)
+            self._drop(time, number, closed, cause)
         self._time = None
         return tuple(closed)
 
@@ -148,7 +156,7 @@ class StreamVote:
         self,
         time: float,
         number: int,
-        track: _Track,
+        track: _VotedTrack,
         verdict: FaceVerdict | None,
         transitions: list[Transition],
     ) -> TrackState:
@@ -164,13 +172,14 @@ class StreamVote:
             kind = "updated"
         if kind is not None:
             track.told = time
-            transitions.append(Transition(kind, number, time, track.share, track.score))
+            cause = Closing.CLEARED if kind == "closed" else None
+            transitions.append(Transition(kind, number, time, track.share, track.score, cause))
         return state
 
     def _forget(self, time: float, present: Mapping[int, FaceVerdict]) -> list[Transition]:
         transitions: list[Transition] = []
-        for number in [n for n, t in self._tracks.items() if time - t.seen >= self._forget_after]:
-            self._drop(time, number, transitions)
+        for number in [n for n, track in self._tracks.items() if time - track.seen >= self._longest_away(track)]:
+            self._drop(time, number, transitions, Closing.LOST)
         absent = [n for n in self._tracks if n not in present]
         excess = len(absent) + len(present) - self._max_tracks
         if excess > 0:
@@ -178,13 +187,17 @@ class StreamVote:
                 key=lambda n: (self._tracks[n].vote.state is Verdict.FAKE, self._tracks[n].seen),
             )
             for number in absent[:excess]:
-                self._drop(time, number, transitions)
+                self._drop(time, number, transitions, Closing.LOST)
         return transitions
 
-    def _drop(self, time: float, number: int, transitions: list[Transition]) -> None:
+    def _longest_away(self, track: _VotedTrack) -> float:
+        # The tracker knows a lost face again for ten seconds: until then it may come back under the same alert.
+        return self._hold_lost if track.vote.state is Verdict.FAKE else self._forget_after
+
+    def _drop(self, time: float, number: int, transitions: list[Transition], cause: Closing) -> None:
         track = self._tracks.pop(number)
         if track.vote.state is Verdict.FAKE:
-            transitions.append(Transition("closed", number, time, track.share, track.score))
+            transitions.append(Transition("closed", number, time, track.share, track.score, cause))
 
 
 def _worst(states: Mapping[int, TrackState]) -> Verdict:

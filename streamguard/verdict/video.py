@@ -6,22 +6,69 @@ frames are). The rule alone hides a short fake in a long file, so the fake inter
 
 from __future__ import annotations
 
+import enum
 import math
-from collections.abc import Sequence, Set
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from streamguard.errors import ConfigError
-from streamguard.types import FaceVerdict, Verdict
+from streamguard.types import FaceVerdict, Reason, Verdict
+from streamguard.verdict.curve import ScoreCurve, ScoreSample
 from streamguard.verdict.stream import StreamState
 
 Interval: TypeAlias = tuple[float, float]
 """Media seconds of the first and the last fake frame of a run."""
 
 
+class Finding(enum.StrEnum):
+    """Finding about a file or a face in it, for people: the majority rule and the sliding vote taken together.
+
+    FAKE: most judged frames are. FAKE_IN_PART: most are not, but the sliding vote held a stretch for fake. UNSURE: most
+    are fake or show signs too weak to be called fake. NO_SIGN_FOUND: none of these. NOT_JUDGED: nobody knows.
+    """
+
+    FAKE = "FAKE"
+    FAKE_IN_PART = "FAKE_IN_PART"
+    UNSURE = "UNSURE"
+    NO_SIGN_FOUND = "NO_SIGN_FOUND"
+    NOT_JUDGED = "NOT_JUDGED"
+
+    @property
+    def words(self) -> str:
+        """Words for people; no face is called real."""
+        return "FAKE IN PART" if self is Finding.FAKE_IN_PART else _SAID[self].words
+
+    @property
+    def label(self) -> str:
+        """The words where space is tight."""
+        return "FAKE IN PART" if self is Finding.FAKE_IN_PART else _SAID[self].label
+
+
+_SAID = {
+    Finding.FAKE: Verdict.FAKE,
+    Finding.UNSURE: Verdict.UNSURE,
+    Finding.NO_SIGN_FOUND: Verdict.REAL,
+    Finding.NOT_JUDGED: Verdict.UNKNOWN,
+}
+
+
+def finding(verdict: Verdict, *, in_part: bool) -> Finding:
+    """Return the finding for people.
+
+    Args:
+        verdict: by the majority rule.
+        in_part: the sliding vote held a stretch for fake.
+    """
+    if in_part and verdict is not Verdict.FAKE:
+        return Finding.FAKE_IN_PART
+    return next(each for each, said in _SAID.items() if said is verdict)
+
+
 @dataclass(frozen=True, slots=True)
 class TrackSummary:
-    """What a file shows of one track.
+    """Summary of one track of a file.
 
     Attributes:
         track: the track id.
@@ -32,6 +79,9 @@ class TrackSummary:
         first, last: media seconds of its first and last frame.
         score: mean calibrated fake probability of its judged frames, 0..1; None when none was judged.
         fake_intervals: when the sliding vote held it for fake.
+        finding: what people are told of it.
+        unjudged: its frames that were not judged, by reason.
+        scores: its score over time.
     """
 
     track: int
@@ -45,11 +95,14 @@ class TrackSummary:
     last: float
     score: float | None
     fake_intervals: tuple[Interval, ...]
+    finding: Finding
+    unjudged: Mapping[Reason, int]
+    scores: tuple[ScoreSample, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class FileVerdict:
-    """What is said of a file.
+    """Verdict on a file.
 
     Attributes:
         verdict: FAKE if more than half of its judged frames are fake, else UNSURE if more than half are fake or
@@ -63,6 +116,10 @@ class FileVerdict:
         tracks: by first appearance.
         fake_intervals: the tracks' intervals, merged where they overlap or touch, in order.
         contains_fake: the sliding vote opened somewhere, whatever the verdict on the whole.
+        finding: what people are told of it.
+        faceless: frames without a face.
+        unjudged: faces that were not judged, by reason, summed over the frames.
+        scores: the highest score of each frame, over time.
     """
 
     verdict: Verdict
@@ -75,6 +132,10 @@ class FileVerdict:
     tracks: tuple[TrackSummary, ...]
     fake_intervals: tuple[Interval, ...]
     contains_fake: bool
+    finding: Finding
+    faceless: int
+    unjudged: Mapping[Reason, int]
+    scores: tuple[ScoreSample, ...]
 
 
 @dataclass(slots=True)
@@ -109,10 +170,12 @@ class _Count:
 
 
 @dataclass(slots=True)
-class _Track:
+class _TrackTally:
     first: float
     last: float
     count: _Count = field(default_factory=_Count)
+    unjudged: Counter[Reason] = field(default_factory=Counter)
+    curve: ScoreCurve = field(default_factory=ScoreCurve)
     unknown: int = 0
     runs: list[Interval] = field(default_factory=list)
     open: Interval | None = None
@@ -135,11 +198,17 @@ class VideoTally:
         if min_judged < 1:
             raise ConfigError("video tally", f"min_judged {min_judged} is not at least 1", "Choose 1 or more")
         self._min_judged = min_judged
-        self._tracks: dict[int, _Track] = {}
+        self._tracks: dict[int, _TrackTally] = {}
         self._count = _Count()
-        self._frames = 0
+        self._curve = ScoreCurve()
+        self._frames = self._faceless = 0
         self._time = -math.inf
         self._opened = False
+
+    @property
+    def frames(self) -> int:
+        """Frames pushed so far."""
+        return self._frames
 
     def push(self, verdicts: Sequence[FaceVerdict], state: StreamState) -> None:
         """Counts one frame.
@@ -155,33 +224,22 @@ class VideoTally:
             raise ValueError(f"frame times rise strictly: {state.time} s came after {self._time} s")
         self._time = state.time
         self._frames += 1
+        self._faceless += not verdicts
         self._transitions(state)
         judged = [verdict for verdict in verdicts if verdict.state is not Verdict.UNKNOWN]
-        if judged:
-            self._count.add({verdict.state for verdict in judged}, max(verdict.score or 0.0 for verdict in judged))
+        highest = max((verdict.score or 0.0 for verdict in judged), default=None)
+        self._curve.push(state.time, highest)
+        if highest is not None:
+            self._count.add({verdict.state for verdict in judged}, highest)
         for verdict in verdicts:
             self._face(state.time, verdict)
 
     def result(self) -> FileVerdict:
-        """What is said of the frames pushed so far; an open fake ends at its last fake frame."""
-        tracks = tuple(
-            TrackSummary(
-                track=number,
-                verdict=track.count.verdict(self._min_judged),
-                share=track.count.share,
-                judged=track.count.judged,
-                fake=track.count.fake,
-                unsure=track.count.unsure,
-                unknown=track.unknown,
-                first=track.first,
-                last=track.last,
-                score=track.count.score,
-                fake_intervals=track.intervals(),
-            )
-            for number, track in self._tracks.items()
-        )
+        """Verdict on the frames pushed so far; an open fake ends at its last fake frame."""
+        tracks = tuple(self._summary(number, track) for number, track in self._tracks.items())
+        verdict = self._count.verdict(self._min_judged)
         return FileVerdict(
-            verdict=self._count.verdict(self._min_judged),
+            verdict=verdict,
             share=self._count.share,
             frames=self._frames,
             judged=self._count.judged,
@@ -191,14 +249,41 @@ class VideoTally:
             tracks=tracks,
             fake_intervals=merge([run for track in tracks for run in track.fake_intervals]),
             contains_fake=self._opened,
+            finding=finding(verdict, in_part=self._opened),
+            faceless=self._faceless,
+            unjudged=sum((track.unjudged for track in self._tracks.values()), Counter[Reason]()),
+            scores=self._curve.samples(),
+        )
+
+    def _summary(self, number: int, track: _TrackTally) -> TrackSummary:
+        verdict, intervals = track.count.verdict(self._min_judged), track.intervals()
+        return TrackSummary(
+            track=number,
+            verdict=verdict,
+            share=track.count.share,
+            judged=track.count.judged,
+            fake=track.count.fake,
+            unsure=track.count.unsure,
+            unknown=track.unknown,
+            first=track.first,
+            last=track.last,
+            score=track.count.score,
+            fake_intervals=intervals,
+            finding=finding(verdict, in_part=bool(intervals)),
+            unjudged=dict(track.unjudged),
+            scores=track.curve.samples(),
         )
 
     def _face(self, time: float, verdict: FaceVerdict) -> None:
-        track = self._tracks.setdefault(verdict.face.track, _Track(time, time))
+        track = self._tracks.setdefault(verdict.face.track, _TrackTally(time, time))
         track.last = time
         if verdict.state is Verdict.UNKNOWN:
             track.unknown += 1
+            track.curve.push(time, None)
+            if verdict.reason is not None:
+                track.unjudged[verdict.reason] += 1
             return
+        track.curve.push(time, verdict.score or 0.0)
         track.count.add({verdict.state}, verdict.score or 0.0)
         if verdict.state is Verdict.FAKE and track.open is not None:
             track.open = (track.open[0], time)
@@ -209,7 +294,7 @@ class VideoTally:
                 self._opened = True
                 # the vote opens late by half a window: the run began with the window's first fake frame
                 window = state.tracks[transition.track].fakes or (transition.time, transition.time)
-                track = self._tracks.setdefault(transition.track, _Track(state.time, state.time))
+                track = self._tracks.setdefault(transition.track, _TrackTally(state.time, state.time))
                 track.open = window
             elif transition.kind == "closed":
                 closing = self._tracks.get(transition.track)

@@ -9,7 +9,7 @@ the stream, whether the face was judged in them or not, but no further than `lon
 of the stream's frames, nothing is different; a face that is merely out of sight for a while never lengthens it.
 
 UNSURE frames are judged ones that are not fake: they open and close nothing. They decide only what is said of a face
-that is not held for fake.
+that is not called fake.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _UNIT = 1 << 53
 
 @dataclass(frozen=True, slots=True)
 class VoteSettings:
-    """How a track's frames are counted.
+    """Settings for counting a track's frames.
 
     Attributes:
         window: seconds; the votes of (now - window, now] count.
@@ -72,7 +72,7 @@ class VoteSettings:
 
 @dataclass(frozen=True, slots=True)
 class TrackState:
-    """What the vote says of one track after a frame.
+    """State of the vote on one track after a frame.
 
     Attributes:
         state: UNKNOWN until a quorum, then FAKE with hysteresis; where not FAKE, UNSURE while `suspect_share` is above

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from streamguard.errors import EngineFailed
-from streamguard.faces import Detections, FaceFinder, Gate
+from streamguard.faces import Detections, FaceFinder, QualityGate
 from streamguard.media import SourceItem, Up
-from streamguard.pipeline.stream import Names, StreamPipeline
+from streamguard.pipeline.sampling import Sampled
+from streamguard.pipeline.stream import Names, Stages, StreamPipeline
 from streamguard.types import Crop, Frame, Mask, Picture
-from streamguard.verdict import Calibration, FrameRule, StreamVote, VoteSettings
+from streamguard.verdict import FrameRule, ScoreCalibration, StreamVote, VoteSettings
 
 RATE = 20.0
 VOTE = VoteSettings(window=1.0, quorum=4, min_span=0.1, open_share=0.5, close_share=0.3, min_hold=0.5)
@@ -92,8 +93,9 @@ def make_pipeline() -> Iterator[MakePipeline]:
     with ThreadPoolExecutor(1) as executor:
 
         def make(items: AsyncIterator[SourceItem], judge: Judge, in_flight: int = 4) -> StreamPipeline:
-            finder = FaceFinder(OneFace(), Gate(settle=0.0), 1.4)
-            rule, vote = FrameRule(0.5, 100, Calibration(1.0, 0.0)), StreamVote(VOTE)
-            return StreamPipeline(Names("test", "m@1", "e-1"), items, finder, judge, rule, vote, executor, in_flight)
+            finder = FaceFinder(OneFace(), QualityGate(settle=0.0), 1.4)
+            stages = Stages(finder, judge, FrameRule(0.5, 100, ScoreCalibration(1.0, 0.0)), StreamVote(VOTE))
+            names = Names("test", "m@1", lambda: "e-1")
+            return StreamPipeline(names, Sampled(items), stages, executor, in_flight)
 
         yield make

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 
-from streamguard.media import Down, SourceSupervisor, Up
+from streamguard.media import Down, SourceSupervisor, Taps, Up
 from streamguard.pipeline.restream import Restream
 from streamguard.pipeline.stream import FrameReport
 from streamguard.types import Frame
@@ -27,7 +27,7 @@ async def play(restream: Restream, source: str, enough: Callable[[], bool]) -> i
     """
     vote, count = StreamVote(), 0
     judged: deque[tuple[int, Frame]] = deque()
-    async with asyncio.timeout(PATIENCE), SourceSupervisor("s", source, sound=restream.sound) as items:
+    async with asyncio.timeout(PATIENCE), SourceSupervisor("s", source, taps=Taps(sound=restream.sound)) as items:
         async for item in items:
             if isinstance(item, Up | Down):
                 continue

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard.pipeline.capacity import Cost, Means, detections, load, most_streams, scarce, shared_rate
+from streamguard.pipeline.capacity import Cost, Means, detections, load_share, most_streams, scarce, shared_rate
+from streamguard.pipeline.cpu_usage import CpuClock, CpuReading, processors
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.measure import first_cost
-from streamguard.pipeline.processor import CpuClock, CpuReading, processors
 from streamguard.pipeline.usage import Reading, UsageMeter
 
 COSTS = st.builds(Cost, *[st.floats(0.001, 0.2)] * 4)
@@ -27,16 +27,16 @@ def test_the_shared_rate_is_the_largest_that_fits(cost: Cost, means: Means, aske
     rate = shared_rate(cost, means, asked)
     assert 0 <= rate <= max(asked)
     if rate > 0:
-        assert load(cost, means, [min(rate, each) for each in asked]) <= 1
+        assert load_share(cost, means, [min(rate, each) for each in asked]) <= 1
     if rate < max(asked):
-        assert load(cost, means, [min(rate + 0.01, each) for each in asked]) > 1
+        assert load_share(cost, means, [min(rate + 0.01, each) for each in asked]) > 1
 
 
 @given(COSTS, MEANS, st.floats(0.5, 25))
 def test_so_many_streams_fit_and_not_one_more(cost: Cost, means: Means, rate: float) -> None:
     count = most_streams(cost, means, rate)
-    assert load(cost, means, [rate] * count) <= 1 + 1e-9
-    assert load(cost, means, [rate] * (count + 1)) > 1 - 1e-9
+    assert load_share(cost, means, [rate] * count) <= 1 + 1e-9
+    assert load_share(cost, means, [rate] * (count + 1)) > 1 - 1e-9
 
 
 @given(st.floats(0, 60), st.integers(1, 15))

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
 from streamguard import models
 from streamguard.errors import CorruptMedia, ModelError, SourceNotFound, UnknownEngine, UnknownModel, UnsupportedMedia
-from streamguard.inference import LastingEngine, Recovery, candidates, select
+from streamguard.inference import FailoverEngine, Recovery, candidates, select
 from streamguard.media import open_source
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, networks
+from streamguard.models.architectures import build
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.recorder import OverlayRecorder
 from streamguard.pipeline.scan import FileScan
 from streamguard.pipeline.stream import FrameReport
-from streamguard.soak.breaker import Breaker
 from streamguard.types import Event, EventKind, Verdict
+from tests.soak.breaker import Breaker
 from tests.support.media_files import make_video, truncate
 from tests.support.portraits import RATE, SIZE, green_detector, portrait_pictures
 
@@ -154,24 +157,40 @@ async def test_names_in_events_hide_the_password(guard: Guard) -> None:
     assert "s3cret" not in str(caught.value)
 
 
-def test_what_cannot_be_opened(detector: Path) -> None:
+async def test_the_loop_runs_on_while_a_guard_is_loaded(detector: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, load, came = asyncio.get_running_loop(), Guard.load, threading.Event()
+
+    def needs_the_loop(*arguments: Any, **more: Any) -> Guard:
+        loop.call_soon_threadsafe(came.set)
+        assert came.wait(20)
+        return load(*arguments, **more)
+
+    monkeypatch.setattr(Guard, "load", needs_the_loop)
+    opening = Guard.open(str(detector), "torch")
+    assert not came.is_set()
+    async with opening as guard:
+        assert came.is_set()
+        assert guard.spec.name == "green"
+
+
+def test_what_cannot_be_loaded(detector: Path) -> None:
     with pytest.raises(UnknownModel):
-        Guard.open("nothing")
+        Guard.load("nothing")
     with pytest.raises(UnknownEngine):
-        Guard.open(str(detector), "nothing")
+        Guard.load(str(detector), "nothing")
 
 
 async def test_a_model_of_another_input_size(tmp_path: Path) -> None:
     small = green_detector()
-    model = LoadedModel(replace(small.spec, size=128), models.build(small.spec))
+    model = LoadedModel(replace(small.spec, size=128), build(small.spec))
     selected = select(model, "torch")
     with pytest.raises(ModelError, match="128 px, not 256"):
         Guard(model, selected.engine)
     selected.engine.close()
     # Before any engine is looked for, let alone compiled.
-    models.save(model, tmp_path / "small")
+    networks.save(model, tmp_path / "small")
     with pytest.raises(ModelError, match="128 px, not 256"):
-        Guard.open(str(tmp_path / "small"), "nothing")
+        Guard.load(str(tmp_path / "small"), "nothing")
 
 
 @pytest.mark.parametrize("hanging", [1, 3])
@@ -181,7 +200,7 @@ async def test_a_file_does_not_wait_for_an_engine_that_hangs(detector: Path, hal
     plan = Recovery(pause=0.01, answer=2.0, hanging=hanging)
     ladder = breaker.wrap_all(candidates(model, "torch"))
     first = breaker.wrap(selected.engine)
-    lasting = LastingEngine(first, selected.manifest.label, ladder, recovery=plan, patience=60.0)
+    lasting = FailoverEngine(first, selected.manifest.label, ladder, recovery=plan, patience=60.0)
     try:
         async with Guard(model, lasting) as guard:
             breaker.hang_present()

@@ -16,8 +16,8 @@ from streamguard.errors import SourceEnded
 from streamguard.media import Down, SourceItem, Up
 from streamguard.pipeline.guard import Guard, WatchOptions
 from streamguard.pipeline.sampling import Sampled
+from streamguard.pipeline.scheduler import FIRST, Scheduler
 from streamguard.pipeline.stream import FrameReport
-from streamguard.pipeline.turns import FIRST, Turns
 from streamguard.types import Frame, Picture
 
 UP = Up(0, 16, 16, 25.0, "h264", True, None, None)
@@ -107,7 +107,7 @@ async def test_a_live_stream_hands_over_the_newest_frame_when_its_turn_comes() -
         fed.set()
         await asyncio.Event().wait()
 
-    turns = Turns()
+    turns = Scheduler()
     others = [await turns.take(turns.seat()) for _ in range(FIRST)]
     async with Sampled(source(), turns, most=12.5) as samples:
         assert (await anext(samples))[0] == UP
@@ -118,7 +118,7 @@ async def test_a_live_stream_hands_over_the_newest_frame_when_its_turn_comes() -
         item, turn = await waiting
         assert isinstance(item, Frame)
         assert item.index == 5
-        assert samples.dropped == 5
+        assert samples.demand.dropped == 5
         assert turns.busy == FIRST
         turn.release()
         assert turns.busy == FIRST - 1
@@ -136,7 +136,7 @@ async def test_no_frame_of_a_connection_comes_after_its_end() -> None:
             yield item
         raise SourceEnded("x", "over")
 
-    turns = Turns()
+    turns = Scheduler()
     others = [await turns.take(turns.seat()) for _ in range(FIRST)]
     got: list[SourceItem] = []
     async with Sampled(played(), turns) as samples:
@@ -155,7 +155,7 @@ async def test_no_frame_of_a_connection_comes_after_its_end() -> None:
             await reading
     assert got[:3] == [UP, DOWN, replace(UP, epoch=1)]
     assert [(each.epoch, each.index) for each in got[3:] if isinstance(each, Frame)] == [(1, 1)]
-    assert samples.dropped == 6
+    assert samples.demand.dropped == 6
     assert turns.busy == 0
 
 
@@ -169,7 +169,7 @@ async def test_a_file_is_judged_whole_and_waits() -> None:
             yield frame(index, index / 25)
         yield DOWN
 
-    turns = Turns()
+    turns = Scheduler()
     others = [await turns.take(turns.seat()) for _ in range(FIRST)]
     async with Sampled(source(), turns) as samples:
         got: list[SourceItem] = []
@@ -179,7 +179,7 @@ async def test_a_file_is_judged_whole_and_waits() -> None:
             assert len(taken) <= len(got) + 2
     assert [item.index for item in got if isinstance(item, Frame)] == list(range(20))
     assert got[-1] == DOWN
-    assert samples.dropped == 0
+    assert samples.demand.dropped == 0
     for each in others:
         each.release()
 
@@ -194,7 +194,7 @@ async def test_a_source_that_is_left_is_stopped() -> None:
         finally:
             closed.set()
 
-    async with Sampled(source(), Turns()) as samples:
+    async with Sampled(source(), Scheduler()) as samples:
         assert (await anext(samples))[0] == UP
     assert closed.is_set()
 

@@ -12,7 +12,7 @@ import pytest
 from streamguard.errors import CorruptMedia, EngineUnavailable, SourceEnded
 from streamguard.media import Down, SourceItem
 from streamguard.pipeline.stream import FrameReport, StreamPipeline
-from streamguard.types import Event, EventKind, Reason, Verdict
+from streamguard.types import Closing, Event, EventKind, Reason, Verdict
 from tests.pipeline.conftest import UP, Judge, MakePipeline, frame
 
 ENDED = SourceEnded("rtsp://bob:s3cret@cam/live", "the stream ended", "Check the source")
@@ -63,6 +63,7 @@ async def test_a_fake_opens_and_closes(make_pipeline: MakePipeline) -> None:
     assert opened.time is not None
     assert closed.time is not None
     assert closed.detail == ""
+    assert (opened.cause, closed.cause) == (None, Closing.CLEARED)
     # More than half of a window of one second at 20 frames a second.
     assert opened.time == pytest.approx((1 + 20 + 10) / 20, abs=0.051)
     assert 2.0 < closed.time < 3.0
@@ -82,7 +83,8 @@ async def test_a_fake_closes_with_the_stream(make_pipeline: MakePipeline) -> Non
     assert kinds(items) == [EventKind.STREAM_UP, EventKind.FAKE_OPENED, EventKind.FAKE_CLOSED]
     assert isinstance(items[-1], Event)
     # No all-clear: nobody has seen the face look real.
-    assert items[-1].detail == "the stream ended while the face was held for fake"
+    assert items[-1].detail == "the stream ended while the face was called fake"
+    assert items[-1].cause is Closing.STREAM_ENDED
 
 
 async def test_a_failing_engine_makes_faces_unknown_and_says_so_once(make_pipeline: MakePipeline) -> None:
@@ -114,7 +116,8 @@ async def test_an_error_of_the_source_comes_after_the_reports(make_pipeline: Mak
     assert [report.frame.index for report in reports(seen)] == list(range(15))
     assert kinds(seen) == [EventKind.STREAM_UP, EventKind.FAKE_OPENED, EventKind.FAKE_CLOSED]
     assert isinstance(seen[-1], Event)
-    assert seen[-1].detail == "the stream broke off while the face was held for fake"
+    assert seen[-1].detail == "the stream broke off while the face was called fake"
+    assert seen[-1].cause is Closing.STREAM_BROKE
 
 
 async def test_an_epoch_ends_its_fakes_and_the_next_starts_over(make_pipeline: MakePipeline) -> None:
@@ -132,7 +135,7 @@ async def test_an_epoch_ends_its_fakes_and_the_next_starts_over(make_pipeline: M
     ]
     events = [item for item in items if isinstance(item, Event)]
     assert [event.epoch for event in events] == [0, 0, 0, 0, 1]
-    assert events[2].detail == "the stream broke off while the face was held for fake"
+    assert events[2].detail == "the stream broke off while the face was called fake"
     assert events[3].detail == "rtsp://bob:***@cam/live: the stream ended. Check the source."
     states = [report.state.state for report in reports(items) if report.frame.epoch == 1]
     assert states[0] is Verdict.UNKNOWN

@@ -14,11 +14,11 @@ from hypothesis.extra import numpy as hnp
 
 from streamguard.errors import ConfigError
 from streamguard.types import Mask, Reason, UInt8Array, Verdict
-from streamguard.verdict import Calibration, FrameRule, level_above, raw_score, unjudged
+from streamguard.verdict import FrameRule, ScoreCalibration, level_above, raw_score, unjudged
 
 MakeMask = Callable[[UInt8Array], Mask]
 
-IDENTITY = Calibration.identity()
+IDENTITY = ScoreCalibration(slope=1.0, offset=0.0)
 MAPS = hnp.arrays(
     np.uint8,
     hnp.array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=14),
@@ -167,11 +167,11 @@ def test_what_is_no_map_is_refused(wrong: UInt8Array) -> None:
 
 @given(st.floats(-1e300, 1e300), st.floats(0.01, 50), st.floats(-50, 50))
 def test_calibration_gives_a_probability_and_never_overflows(raw: float, slope: float, offset: float) -> None:
-    assert 0.0 <= Calibration(slope, offset).apply(raw) <= 1.0
+    assert 0.0 <= ScoreCalibration(slope, offset).apply(raw) <= 1.0
 
 
 def test_calibration_is_platts_sigmoid_and_rises() -> None:
-    calibration = Calibration(1.5, -0.5)
+    calibration = ScoreCalibration(1.5, -0.5)
     for raw in (-6.0, -1.0, 0.0, 0.3, 6.0):
         assert calibration.apply(raw) == pytest.approx(1 / (1 + math.exp(-(1.5 * raw - 0.5))))
     scores = [calibration.apply(raw) for raw in np.linspace(-6.24, 6.24, 101)]
@@ -184,7 +184,7 @@ def test_calibration_is_platts_sigmoid_and_rises() -> None:
 )
 def test_a_calibration_that_does_not_rise_is_refused(slope: float, offset: float) -> None:
     with pytest.raises(ConfigError, match="calibration"):
-        Calibration(slope, offset)
+        ScoreCalibration(slope, offset)
 
 
 @pytest.mark.parametrize(("threshold", "smallest"), [(-0.1, 100), (1.1, 100), (math.nan, 100), (0.5, -1)])
@@ -201,7 +201,7 @@ def test_a_band_above_the_threshold_is_refused(unsure: float) -> None:
 
 def test_the_verdict_carries_its_mask_and_calibrated_score(make_mask: MakeMask) -> None:
     mask = make_mask(np.full((256, 256), 204, np.uint8))
-    verdict = FrameRule(0.95, 100, Calibration(1.0, 1.0)).judge(mask)
+    verdict = FrameRule(0.95, 100, ScoreCalibration(1.0, 1.0)).judge(mask)
     assert verdict.state is Verdict.REAL
     assert verdict.mask is mask
     assert verdict.face is mask.crop.face

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamguard.errors import ConfigError
-from streamguard.types import FaceVerdict, Verdict
+from streamguard.types import Closing, FaceVerdict, Verdict
 from streamguard.verdict import StreamState, StreamVote, TrackVote, VoteSettings
 
 MakeVerdict = Callable[..., FaceVerdict]
@@ -42,16 +42,18 @@ def run(vote: StreamVote, frames: list[tuple[float, Faces]], make: MakeVerdict) 
 def test_each_track_is_its_own_vote_and_the_worst_speaks(
     make_verdict: MakeVerdict, frames: list[tuple[float, Faces]]
 ) -> None:
-    got = run(StreamVote(QUICK, forget_after=2.0, update_every=1.0), frames, make_verdict)
+    got = run(StreamVote(QUICK, forget_after=2.0, hold_lost=3.0, update_every=1.0), frames, make_verdict)
     votes: dict[int, TrackVote] = {}
     seen: dict[int, float] = {}
     told: dict[int, float] = {}
     for (time, faces), state in zip(frames, got, strict=True):
         kinds: list[tuple[str, int]] = []
-        for track in [n for n, at in seen.items() if time - at >= 2.0]:
+        causes: list[Closing] = []
+        for track in [n for n, at in seen.items() if time - at >= (3.0 if votes[n].state is FAKE else 2.0)]:
             del seen[track]
             if votes.pop(track).state is FAKE:
                 kinds.append(("closed", track))
+                causes.append(Closing.LOST)
         for track in faces:
             seen[track] = time
             votes.setdefault(track, TrackVote(QUICK))
@@ -65,8 +67,11 @@ def test_each_track_is_its_own_vote_and_the_worst_speaks(
             if kind is not None:
                 told[track] = time
                 kinds.append((kind, track))
+                if kind == "closed":
+                    causes.append(Closing.CLEARED)
         assert state.tracks == states
         assert sorted((t.kind, t.track) for t in state.transitions) == sorted(kinds)
+        assert sorted(t.cause for t in state.transitions if t.cause) == sorted(causes)
         assert all(t.time == time for t in state.transitions)
         every = [s.state for s in states.values()]
         assert state.state is next((v for v in (FAKE, UNSURE, REAL) if v in every), UNKNOWN)
@@ -109,11 +114,11 @@ def test_a_fake_is_updated_once_a_period(make_verdict: MakeVerdict) -> None:
 
 def test_a_track_out_of_sight_is_forgotten_and_closes_with_its_last_figures(make_verdict: MakeVerdict) -> None:
     frames: list[tuple[float, Faces]] = [(n * 0.25, {1: FAKE, 2: REAL}) for n in range(8)]
-    frames += [(2.0 + n * 0.25, {2: REAL}) for n in range(24)]
+    frames += [(2.0 + n * 0.25, {2: REAL}) for n in range(60)]
     states = run(StreamVote(QUICK), frames, make_verdict)
     closing = next(s for s in states if any(t.kind == "closed" for t in s.transitions))
     (closed,) = closing.transitions
-    assert (closed.track, closed.time, closed.share) == (1, 1.75 + 5.0, 1.0)
+    assert (closed.track, closed.time, closed.share, closed.cause) == (1, 1.75 + 12.0, 1.0, Closing.LOST)
     assert closed.score == pytest.approx(0.9)
     assert set(closing.tracks) == {2}
     assert closing.state is REAL
@@ -123,8 +128,8 @@ def test_a_track_out_of_sight_is_forgotten_and_closes_with_its_last_figures(make
 def test_an_id_that_comes_back_after_being_forgotten_starts_anew(make_verdict: MakeVerdict) -> None:
     vote = StreamVote(QUICK)
     run(vote, [(0.0, {1: FAKE}), (0.5, {1: FAKE})], make_verdict)
-    state = vote.push(5.5, [make_verdict(FAKE, 0.9, 1)])
-    assert [t.kind for t in state.transitions] == ["closed"]
+    state = vote.push(12.5, [make_verdict(FAKE, 0.9, 1)])
+    assert [(t.kind, t.cause) for t in state.transitions] == [("closed", Closing.LOST)]
     assert state.tracks[1].state is UNKNOWN
     assert state.tracks[1].judged == 1
 
@@ -135,7 +140,9 @@ def test_the_end_closes_what_is_open_and_lets_time_start_again(make_verdict: Mak
     with pytest.raises(ValueError, match="after its last frame"):
         vote.close_all(0.5)
     closed = vote.close_all(0.75)
-    assert [(t.kind, t.track, t.time) for t in closed] == [("closed", 1, 0.75), ("closed", 3, 0.75)]
+    assert [(t.kind, t.track, t.time, t.cause) for t in closed] == [
+        ("closed", n, 0.75, Closing.STREAM_ENDED) for n in (1, 3)
+    ]
     assert vote.close_all(0.75) == ()
     assert vote.push(0.0, [make_verdict(FAKE, 0.9, 1)]).tracks[1].judged == 1
 
@@ -170,7 +177,13 @@ def test_a_wrong_frame_is_refused_whole(make_verdict: MakeVerdict) -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"update_every": 0.0}, {"update_every": math.nan}, {"forget_after": -1.0}, {"max_tracks": 0}],
+    [
+        {"update_every": 0.0},
+        {"update_every": math.nan},
+        {"forget_after": -1.0},
+        {"hold_lost": 4.0},
+        {"max_tracks": 0},
+    ],
     ids=str,
 )
 def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from streamguard.errors import ConfigError
-from streamguard.types import FaceVerdict, Verdict
-from streamguard.verdict import FileVerdict, StreamVote, VideoTally, VoteSettings
+from streamguard.types import FaceVerdict, Reason, Verdict
+from streamguard.verdict import FileVerdict, Finding, StreamVote, VideoTally, VoteSettings
 from streamguard.verdict.video import merge
 
 MakeVerdict = Callable[..., FaceVerdict]
@@ -138,3 +139,30 @@ def test_wrong_use_is_refused(make_verdict: MakeVerdict) -> None:
     tally.push([], state)
     with pytest.raises(ValueError, match="rise strictly"):
         tally.push([], state)
+
+
+def test_reasons_and_scores_are_told_by_face_and_file(make_verdict: MakeVerdict) -> None:
+    blurred = replace(make_verdict(UNKNOWN, 0.0, 2), reason=Reason.TOO_BLURRED)
+    small = replace(make_verdict(UNKNOWN, 0.0, 1), reason=Reason.TOO_SMALL)
+    frames = [[small, blurred], [make_verdict(FAKE, 0.75, 1), blurred], [], [make_verdict(REAL, 0.25, 1)]]
+    vote, tally = StreamVote(QUICK), VideoTally()
+    for number, verdicts in enumerate(frames):
+        tally.push(verdicts, vote.push(number * STEP, verdicts))
+    got = tally.result()
+    assert got.unjudged == {Reason.TOO_SMALL: 1, Reason.TOO_BLURRED: 2}
+    assert got.faceless == 1
+    told = [(sample.start, sample.score) for sample in got.scores]
+    assert told == [(0, None), (STEP, 0.75), (0.5, None), (0.75, 0.25)]
+    one, other = got.tracks
+    assert (one.unjudged, other.unjudged) == ({Reason.TOO_SMALL: 1}, {Reason.TOO_BLURRED: 2})
+    assert [(sample.start, sample.score) for sample in one.scores] == [(0, None), (STEP, 0.75), (0.75, 0.25)]
+    assert (one.finding, other.finding) == (Finding.NO_SIGN_FOUND, Finding.NOT_JUDGED)
+
+
+def test_a_fake_in_part_has_words_of_its_own(make_verdict: MakeVerdict) -> None:
+    got = judge([{1: (FAKE, 0.9)}] * 8 + [{1: (REAL, 0.1)}] * 20, make_verdict)
+    assert (got.verdict, got.contains_fake, got.finding) == (REAL, True, Finding.FAKE_IN_PART)
+    assert got.tracks[0].finding is Finding.FAKE_IN_PART
+    assert {each.words for each in Finding} == {
+        "FAKE", "FAKE IN PART", "unsure", "no sign of manipulation found", "NOT JUDGED",
+    }  # fmt: skip

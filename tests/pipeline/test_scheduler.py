@@ -1,4 +1,4 @@
-"""Turns between streams, on a machine and by a clock of the test's own."""
+"""Scheduler between streams, on a machine and by a clock of the test's own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard.pipeline.turns import FIRST, FLOOR, LEAST, MOST, TARGET, Turn, Turns, next_limit
+from streamguard.pipeline.scheduler import FIRST, FLOOR, LEAST, MOST, SPARE, TARGET, Scheduler, Turn, next_limit
 from tests.support.figures import jain, percentile
 
 
@@ -57,10 +57,10 @@ class Camera:
     latencies: list[float] = field(default_factory=list)
 
 
-async def watch(cameras: Sequence[Camera], speed: float, seconds: float) -> Turns:
+async def watch(cameras: Sequence[Camera], speed: float, seconds: float) -> Scheduler:
     """All cameras on a machine that analyses `speed` frames a second, one after the other."""
     clock = Clock()
-    turns = Turns(clock)
+    turns = Scheduler(clock)
     work: asyncio.Queue[tuple[Camera, Turn, float]] = asyncio.Queue()
 
     async def machine() -> None:
@@ -140,7 +140,7 @@ async def test_priority_is_a_weight_and_nobody_starves() -> None:
 
 
 async def test_a_turn_is_given_back_by_who_is_cancelled() -> None:
-    turns = Turns()
+    turns = Scheduler()
     seats = [turns.seat() for _ in range(3)]
     held = [await turns.take(turns.seat()) for _ in range(FIRST)]
     waiting = [asyncio.create_task(turns.take(seat)) for seat in seats]
@@ -178,3 +178,56 @@ def test_the_limit_settles_where_frames_take_as_long_as_they_may(took: Callable[
     for _ in range(5000):
         limit = next_limit(limit, took(int(limit)), contended=True)
     assert limit == pytest.approx(settles, abs=1.5)
+
+
+async def test_what_is_spare_waits_for_all_others() -> None:
+    clock = Clock()
+    turns = Scheduler(clock)
+    file, camera = turns.seat(SPARE), turns.seat()
+    # Alone it gets all it wants.
+    first, second = await turns.take(file), await turns.take(file)
+    first.release()
+    second.release()
+    # While a live frame is in analysis, it waits, although there is room for more.
+    live = await turns.take(camera)
+    waiting = asyncio.create_task(turns.take(file))
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    assert turns.contended == 0
+    # Another live frame need not wait for it.
+    other = await asyncio.wait_for(turns.take(turns.seat()), 1)
+    live.release()
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    other.release()
+    spare = await asyncio.wait_for(waiting, 1)
+    # Whoever comes then is not held up by it.
+    (await asyncio.wait_for(turns.take(camera), 1)).release()
+    spare.release()
+    assert (turns.busy, turns.contended) == (0, 0)
+
+
+async def test_what_is_spare_gets_one_turn_a_second_all_the_same() -> None:
+    clock = Clock()
+    turns = Scheduler(clock)
+    file, cameras = turns.seat(SPARE), [turns.seat(), turns.seat()]
+    held = [await turns.take(seat) for seat in cameras]
+    waiting = asyncio.create_task(turns.take(file))
+    granted: list[float] = []
+    for step in range(1, 65):
+        clock.now = step / 20
+        # One live frame is in analysis at every moment.
+        held.pop(0).release()
+        await asyncio.sleep(0)
+        held.append(await turns.take(cameras[step % 2]))
+        if waiting.done():
+            granted.append(clock.now)
+            waiting.result().release()
+            waiting = asyncio.create_task(turns.take(file))
+            await asyncio.sleep(0)
+    assert granted == [pytest.approx(FLOOR * count, abs=0.16) for count in (1, 2, 3)]
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    for turn in held:
+        turn.release()
+    assert turns.busy == 0

@@ -1,4 +1,4 @@
-"""What this process has used of the processors, and what was left: read from the kernel's counters."""
+"""Processor time used by this process and left by all, read from the kernel's counters."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Busy:
         self._busy = False
 
     def __call__(self) -> bool:
-        """What the newest look said."""
+        """Return the newest reading."""
         if time.monotonic() - self._last[0] >= self._every:
             now = self._read()
             left = (now[1] - self._last[1]) / (now[0] - self._last[0])

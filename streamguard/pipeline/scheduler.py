@@ -20,10 +20,12 @@ LEAST, MOST, FIRST = 1, 64, 8
 """Frames that are analysed at a time: at the least, at the most, and at the beginning."""
 _SLOWER = 4.0
 """Quick frames that make up for one that was slow."""
+SPARE = 0
+"""The weight of what gets a turn only while nothing else is analysed, but for one in each `FLOOR` seconds."""
 
 
 def next_limit(limit: float, took: float, *, contended: bool) -> float:
-    """How many frames may be analysed at a time, after one of them.
+    """Number of frames that may be analysed at a time, after one of them.
 
     By Little's law, frames at a time = frames per second x seconds each: as many as keep each of them within `TARGET`
     are enough to keep the machine busy, and more would only wait for each other.
@@ -40,10 +42,10 @@ def next_limit(limit: float, took: float, *, contended: bool) -> float:
 
 @dataclass(slots=True, eq=False)
 class Seat:
-    """A stream's place among the others; made by `Turns.seat`.
+    """A stream's place among the others; made by `Scheduler.seat`.
 
     Attributes:
-        weight: frames it gets while one of weight 1 gets one, where both want more.
+        weight: frames it gets while one of weight 1 gets one, where both want more; `SPARE` for the last of all.
         due: the virtual time from which its next frame counts.
         served: seconds of the clock at its last turn.
     """
@@ -59,19 +61,20 @@ class Turn:
     Args:
         turns: where it is from; None for one that nobody waits for.
         began: seconds of the clock.
+        spare: it was one that nobody else wanted.
     """
 
-    def __init__(self, turns: Turns | None = None, began: float = 0.0) -> None:
-        self._turns, self._began = turns, began
+    def __init__(self, turns: Scheduler | None = None, began: float = 0.0, *, spare: bool = False) -> None:
+        self._turns, self._began, self._spare = turns, began, spare
 
     def release(self, *_: object) -> None:
-        """It is done, or will not be; more calls do nothing."""
+        """Give the place back, whether the work was done or not; more calls do nothing."""
         turns, self._turns = self._turns, None
         if turns is not None:
-            turns._released(self._began)
+            turns._released(self._began, spare=self._spare)
 
 
-class Turns:
+class Scheduler:
     """Shared by all streams of a machine; used on one event loop.
 
     Args:
@@ -87,6 +90,7 @@ class Turns:
         self._contended = 0.0
         self.busy = 0
         """Frames in analysis now."""
+        self._spared = 0
         self.done = 0
         """Frames whose analysis has ended, since the start."""
 
@@ -97,23 +101,23 @@ class Turns:
 
     @property
     def contended(self) -> float:
-        """Seconds since the start in which at least one stream waited for its turn."""
-        return self._contended + (self._clock() - self._since if self._wishes else 0.0)
+        """Seconds since the start in which at least one stream waited for its turn; what is spare never counts."""
+        return self._contended + (self._clock() - self._since if self._pressed() else 0.0)
 
     def seat(self, weight: int = 1) -> Seat:
         """A place for one more stream.
 
         Args:
-            weight: at least 1.
+            weight: at least 1, or `SPARE`.
         """
         return Seat(weight, self._virtual, self._clock())
 
     async def take(self, seat: Seat) -> Turn:
         """Wait for the stream's turn; one caller per seat at a time."""
-        if self.busy < self.limit and not self._wishes:
+        if self.busy < self.limit and not self._pressed() and self._may(seat):
             return self._grant(seat)
         wish: asyncio.Future[Turn] = asyncio.get_running_loop().create_future()
-        if not self._wishes:
+        if seat.weight != SPARE and not self._pressed():
             self._since = self._clock()
         self._wishes[seat] = wish
         try:
@@ -125,31 +129,48 @@ class Turns:
                 self._withdraw(seat)
             raise
 
-    def _released(self, began: float) -> None:
+    def _released(self, began: float, *, spare: bool) -> None:
         self.busy -= 1
+        self._spared -= spare
         self.done += 1
-        self._limit = next_limit(self._limit, self._clock() - began, contended=bool(self._wishes))
+        self._limit = next_limit(self._limit, self._clock() - began, contended=self._pressed())
         # A wish that was cancelled is withdrawn by who made it, a moment later.
-        while self.busy < self.limit and (waiting := [seat for seat, wish in self._wishes.items() if not wish.done()]):
+        while self.busy < self.limit and (waiting := self._waiting()):
             seat = min(waiting, key=self._order)
             self._withdraw(seat).set_result(self._grant(seat))
 
+    def _waiting(self) -> list[Seat]:
+        return [seat for seat, wish in self._wishes.items() if not wish.done() and self._may(seat)]
+
+    def _may(self, seat: Seat) -> bool:
+        """Return whether it may have a turn now; a spare one only while no other frame is in analysis, or overdue."""
+        return seat.weight != SPARE or self.busy == self._spared or self._overdue(seat)
+
     def _withdraw(self, seat: Seat) -> asyncio.Future[Turn]:
+        before = self._pressed()
         wish = self._wishes.pop(seat)
-        if not self._wishes:
+        if before and not self._pressed():
             self._contended += self._clock() - self._since
         return wish
 
-    def _order(self, seat: Seat) -> tuple[bool, float]:
-        return (False, seat.served) if self._overdue(seat) else (True, seat.due)
+    def _pressed(self) -> bool:
+        """Return whether anybody waits who counts."""
+        return any(seat.weight != SPARE for seat in self._wishes)
+
+    def _order(self, seat: Seat) -> tuple[bool, bool, float]:
+        if self._overdue(seat):
+            return False, False, seat.served
+        return True, seat.weight == SPARE, seat.due
 
     def _overdue(self, seat: Seat) -> bool:
         return self._clock() - seat.served >= FLOOR
 
     def _grant(self, seat: Seat) -> Turn:
-        # What a stream gets because it was overdue does not move the others' time.
-        if not self._overdue(seat):
+        # What a stream gets because it was overdue does not move the others' time, and what is spare never does.
+        if not (seat.weight == SPARE or self._overdue(seat)):
             self._virtual = max(self._virtual, seat.due)
-        seat.due, seat.served = self._virtual + 1 / seat.weight, self._clock()
+        seat.due, seat.served = self._virtual + 1 / max(seat.weight, 1), self._clock()
+        spare = seat.weight == SPARE
         self.busy += 1
-        return Turn(self, seat.served)
+        self._spared += spare
+        return Turn(self, seat.served, spare=spare)

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from streamguard.pipeline import processor
-from streamguard.pipeline.processor import Busy, idle_until_now, processors
+from streamguard.pipeline import cpu_usage
+from streamguard.pipeline.cpu_usage import Busy, idle_until_now, processors
 
 
 def test_busy_is_what_leaves_hardly_anything() -> None:
@@ -40,7 +40,7 @@ def test_it_is_not_looked_up_at_every_question() -> None:
 @pytest.mark.parametrize("told", [True, False])
 def test_idle_time_grows_no_faster_than_time(monkeypatch: pytest.MonkeyPatch, told: bool) -> None:
     if not told:
-        monkeypatch.setattr(processor, "_idle_seconds", lambda: None)
+        monkeypatch.setattr(cpu_usage, "_idle_seconds", lambda: None)
     before = idle_until_now()
     end = time.process_time() + 0.05
     while time.process_time() < end:
