@@ -1,1 +1,1 @@
-"""From pairs and self-blended fakes to weights, and from records to figures."""
+"""Training from pairs and self-blended fakes to weights, and evaluation from records to figures."""

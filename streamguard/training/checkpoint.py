@@ -22,11 +22,14 @@ def write_checkpoint(path: Path, state: Mapping[str, Any]) -> None:
     partial = path.with_suffix(".partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(state), partial)
+        # Given a path, torch holds the file for as long as somebody holds its error, and says less of the cause.
+        with partial.open("wb") as file:
+            torch.save(dict(state), file)
         publish(partial, path)
     except (OSError, RuntimeError) as error:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
         raise OutputError(
-            str(path), f"the checkpoint cannot be written ({error})", "free space; the last one is kept"
+            str(path), f"the checkpoint cannot be written ({cause})", "free space; the last one is kept"
         ) from error

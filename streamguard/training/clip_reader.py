@@ -9,7 +9,7 @@ from typing import Self, TypeAlias
 from streamguard.media import VideoSource, open_source
 from streamguard.training.clips import Clip
 from streamguard.training.parts import tile
-from streamguard.training.sending import Sender, Sending
+from streamguard.training.sending import ClipSender, Sending
 from streamguard.types import Picture
 
 Moment: TypeAlias = tuple[int, float]
@@ -33,7 +33,7 @@ class ClipReader:
     def __init__(self, clip: Clip, every: int = 1, sending: Sending | None = None) -> None:
         self.clip, self._every, self.sending = clip, every, sending
         self._source: VideoSource | None = None
-        self._sender: Sender | None = None
+        self._sender: ClipSender | None = None
         self._size = (0, 0)
         self._last = 0.0
         self.partners: dict[int, Picture] = {}
@@ -45,7 +45,7 @@ class ClipReader:
         place = self.clip.row.rectangle
         self._size = (source.width, source.height) if place is None else place[2:]
         if self.sending is not None:
-            self._sender = Sender(self.sending, source.average_rate or _USUAL_RATE)
+            self._sender = ClipSender(self.sending, source.average_rate or _USUAL_RATE)
         return self
 
     def __exit__(

@@ -1,4 +1,4 @@
-"""What an evaluation judges: rows of a manifest, chosen evenly, each with the name that it is called by."""
+"""Clips that an evaluation judges: rows of a manifest, chosen evenly, each with the name that it is called by."""
 
 from __future__ import annotations
 

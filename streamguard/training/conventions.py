@@ -95,7 +95,7 @@ def collect(collections: Sequence[CollectionTable], root: Path, skipped: Skipped
 
 
 def person_of(path: Path) -> str:
-    """Who a file shows, by its name.
+    """Name of the person that a file shows, by the file's name.
 
     `First_Last_2.mp4` is a clip of First_Last; `set_012_s.jpg` and `set_012_n.jpg` are two expressions of set_012's
     person; other pictures show a person each.

@@ -27,7 +27,7 @@ LEAST_MIX = 0.15
 
 @dataclass(frozen=True, slots=True)
 class DrawnBatch:
-    """What one step learns from.
+    """Batch that one step learns from.
 
     Attributes:
         pixels: uint8 [2N, P, P, 3] RGB; the real and the fake one of a pair behind each other.

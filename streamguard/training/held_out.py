@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from streamguard.models import Guard, LoadedModel
+from streamguard.models import LoadedModel
+from streamguard.models.engine_graph import EngineGraph
 from streamguard.training.drawing import live_crop, live_mask
 from streamguard.training.evaluation.metrics import auc
 from streamguard.training.pack import CropPack
@@ -20,7 +21,7 @@ BATCH = 16
 
 @dataclass(frozen=True, slots=True)
 class SetFigures:
-    """What a network reaches on one set.
+    """Figures of a network on one set.
 
     Attributes:
         auc: of its fakes against its real faces, or against all real faces where it has none.
@@ -106,7 +107,7 @@ class HeldOutCrops:
 
     def maps(self, model: LoadedModel) -> list[UInt8Array]:
         """The network's answer to every crop, uint8 [256, 256]."""
-        graph = Guard(model.spec, model.network).eval()
+        graph = EngineGraph(model.spec, model.network).eval()
         answers: list[UInt8Array] = []
         with torch.inference_mode():
             for start in range(0, len(self.crops), BATCH):

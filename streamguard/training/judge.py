@@ -1,4 +1,4 @@
-"""Who judges in an evaluation: a detector of ours, or somebody else's network in its place."""
+"""Judge of an evaluation: a detector of ours, or somebody else's network in its place."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class ManifestRow:
 
     @property
     def is_clip(self) -> bool:
-        """Whether the file is a video."""
+        """Return whether the file is a video."""
         return Path(self.file).suffix.lower() in VIDEOS
 
 

@@ -29,8 +29,7 @@ from streamguard.pipeline.guard import Guard, WatchOptions, gate
 from streamguard.pipeline.stream import FrameReport
 from streamguard.training.clip_reader import ClipReader
 from streamguard.training.clips import Clip
-from streamguard.training.evaluation.ellipse import blur, ellipse_mask
-from streamguard.training.evaluation.metrics import dice
+from streamguard.training.evaluation.metrics import blur, dice, ellipse_mask
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
 from streamguard.training.manifest import Rectangle
 from streamguard.training.packing import LEAST_CHANGED
@@ -280,7 +279,7 @@ def _marked(probability: UInt8Array, rule: FrameRule) -> BoolArray:
 
 
 def _truth(crop: Crop, real: Picture, margin: float) -> BoolArray | None:
-    """Which points of a registered fake's crop are fake; None where hardly anything was changed."""
+    """Points of a registered fake's crop that are fake; None where hardly anything was changed."""
     area, size = crop_square(crop.face.box, margin), crop.pixels.shape[0]
     filled = pair_truth(square(real, area.x, area.y, area.side, size), crop.pixels).filled
     return filled if filled.sum() >= LEAST_CHANGED * (size / margin) ** 2 else None

@@ -1,4 +1,4 @@
-"""From a manifest to packs: find the face of every picture, cut it out, take the mask truth of registered pairs."""
+"""Packing of a manifest: find the face of every picture, cut it out, take the mask truth of registered pairs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from streamguard.faces.crop import crop_square
 from streamguard.faces.detector import CenterFaceDetector, FaceDetector
 from streamguard.faces.region import square
 from streamguard.media import open_source, picture_from_rgb
+from streamguard.media.source import DecodedFrame
 from streamguard.training.manifest import ManifestRow, Rectangle
 from streamguard.training.pack import Example, write_crop_pack
 from streamguard.training.parts import coded, coded_mask, mask_square, moved, read_part, resend, tile, within
@@ -42,7 +43,7 @@ DETECTION_PIXELS = 160 * 160
 
 @dataclass(frozen=True, slots=True)
 class PackSettings:
-    """How clips are taken apart.
+    """Settings for taking clips apart.
 
     Attributes:
         stride: of clips without partner every n-th frame is taken, of registered ones every n-th of `pair_stride`.
@@ -62,7 +63,7 @@ class PackSettings:
 
 @dataclass(slots=True)
 class Skips:
-    """What could not be used: counted by reason, the first of each named."""
+    """Pictures that could not be used: counted by reason, the first of each named."""
 
     tell: Callable[[str], None]
     counts: Counter[str]
@@ -138,7 +139,7 @@ def pack_examples(
         advance: called with files done and files in all.
         detector: finds the faces; default CenterFace on one thread.
     """
-    finder = detector or CenterFaceDetector(threads=1, pixel_budget=DETECTION_PIXELS)
+    finder = detector or CenterFaceDetector(pixel_budget=DETECTION_PIXELS)
     by_file: defaultdict[tuple[str, Rectangle | None], list[ManifestRow]] = defaultdict(list)
     for row in rows:
         if row.is_clip:
@@ -220,7 +221,8 @@ def _example(
         squares = [square(picture_from_rgb(each), area.x, area.y, area.side, size) for each in pictures]
         codes = [coded(each, settings.quality) for each in squares]
         inside = moved((0.0, 0.0, float(width), float(height)), area.x, area.y, scale, size)
-        box = tuple((value - (area.x, area.y)[k % 2]) * scale for k, value in enumerate(box))  # type: ignore[assignment]
+        x0, y0, x1, y1 = box
+        box = (x0 - area.x) * scale, (y0 - area.y) * scale, (x1 - area.x) * scale, (y1 - area.y) * scale
         if mask is not None:
             mask = mask_square(mask, area.x, area.y, area.side, size)
         marks = ((marks - (area.x, area.y)) * scale).astype(np.float32)
@@ -299,7 +301,7 @@ def _fitting(rows: list[ManifestRow], picture: Picture, skips: Skips) -> list[Ma
 
 
 def _serves(row: ManifestRow, rows: Sequence[ManifestRow]) -> bool:
-    """Whether a real tile comes along with the fakes registered with it anyway."""
+    """Return whether a real tile comes along with the fakes registered with it anyway."""
     return any(other.partner_rectangle == row.rectangle and other.partner == row.file for other in rows)
 
 
@@ -362,13 +364,13 @@ def _largest(finder: FaceDetector, picture: Picture) -> _Found | None:
     return _Found((x0, y0, x1, y1), found.landmarks[0]) if min(x1 - x0, y1 - y0) >= SMALLEST_FACE else None
 
 
-def _chunks(frames: Iterator[object]) -> Iterator[tuple[int, list[Picture]]]:
+def _chunks(frames: Iterator[DecodedFrame]) -> Iterator[tuple[int, list[Picture]]]:
     """(number of the first, pictures), `CHUNK` at a time; those before damage come before its error."""
     chunk: list[Picture] = []
     start = 0
     try:
         for frame in frames:
-            chunk.append(frame.picture)  # type: ignore[attr-defined]
+            chunk.append(frame.picture)
             if len(chunk) == CHUNK:
                 yield start, chunk
                 start, chunk = start + CHUNK, []

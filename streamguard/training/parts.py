@@ -101,15 +101,18 @@ def resend(pictures: list[Picture], rate: float, random: np.random.Generator) ->
     """Whole frames as a call would send them: rescaled, encoded, decoded, and scaled back to keep registration."""
     factor = float(random.uniform(0.55, 1.0))
     width, height = (max(64, round(side * factor / 2) * 2) for side in (pictures[0].width, pictures[0].height))
-    small = [_resized(picture, width, height) for picture in pictures]
+    small = [scaled(picture, width, height) for picture in pictures]
     # About 250 kbit/s to 2 Mbit/s at 640x360.
     bits = float(np.exp(random.uniform(np.log(0.04), np.log(0.3)))) * width * height * rate
     codecs: tuple[Codec, ...] = ("h264", "h264", "vp8", "mpeg4")
     sent = recode(small, codec=codecs[int(random.integers(len(codecs)))], rate=rate, bit_rate=round(bits))
-    return [_resized(picture, pictures[0].width, pictures[0].height) for picture in sent]
+    return [scaled(picture, pictures[0].width, pictures[0].height) for picture in sent]
 
 
-def _resized(picture: Picture, width: int, height: int) -> Picture:
+def scaled(picture: Picture, width: int, height: int) -> Picture:
+    """The picture at a width and height in pixels; itself where nothing changes."""
+    if (width, height) == (picture.width, picture.height):
+        return picture
     how = cv2.INTER_AREA if width < picture.width else cv2.INTER_CUBIC
     half = ((width + 1) // 2, (height + 1) // 2)
     planes = ((picture.y, (width, height)), (picture.u, half), (picture.v, half))

@@ -18,7 +18,7 @@ from streamguard.training.portrait_renderer import portrait_renderer, rendered_a
 from streamguard.types import Float64Array, Picture, UInt8Array
 
 RENDERED_SIDE = 192
-"""Side of the face that is rendered, in pixels: fewer make a coarser fake."""
+"""Side in pixels at which the face is rendered: at that of the crop, 256, the default detector does not see it."""
 
 
 def write_portrait_clip(
@@ -30,7 +30,6 @@ def write_portrait_clip(
     width: int = 640,
     height: int = 480,
     seed: int = 7,
-    rendered_side: int = RENDERED_SIDE,
     tell: Callable[[float], None] | None = None,
 ) -> None:
     """Encode the clip as H.264 mp4.
@@ -42,14 +41,13 @@ def write_portrait_clip(
         rate: frames per second.
         width, height: picture size in pixels, even.
         seed: decides motion and noise.
-        rendered_side: of the face that is rendered, in pixels, a multiple of 8.
         tell: called with the share that is written, 0..1, after each picture; what it raises ends it, without a file.
 
     Raises:
         OutputError: it cannot be written.
     """
     with Mp4Writer(path, width, height, rate, crf=20) as writer:
-        for index, picture in enumerate(portrait_frames(seconds, fake_from, rate, width, height, seed, rendered_side)):
+        for index, picture in enumerate(portrait_frames(seconds, fake_from, rate, width, height, seed)):
             writer.write(picture, index / rate)
             if tell is not None:
                 tell((index + 1) / (seconds * rate))
@@ -62,7 +60,6 @@ def portrait_frames(
     width: int,
     height: int,
     seed: int,
-    rendered_side: int = RENDERED_SIDE,
 ) -> Iterator[Picture]:
     """The clip's frames: slow pan and zoom, a hand's tremble, sensor noise. Arguments as in `write_portrait_clip`."""
     from skimage import data
@@ -71,9 +68,9 @@ def portrait_frames(
     real: UInt8Array = np.asarray(data.astronaut(), dtype=np.uint8)
     fake = real
     if fake_from is not None:
-        found = CenterFaceDetector(threads=1).detect(picture_from_rgb(real))
+        found = CenterFaceDetector().detect(picture_from_rgb(real))
         chance = np.random.default_rng(seed)
-        fake = rendered_again(portrait_renderer(), real, found.landmarks[0], rendered_side, chance)
+        fake = rendered_again(portrait_renderer(), real, found.landmarks[0], RENDERED_SIDE, chance)
     noise = random.normal(0, 1.5, size=(8, height, width)).astype(np.float32)
     phases = random.uniform(0, 2 * math.pi, size=6)
     for index in range(round(seconds * rate)):

@@ -14,11 +14,11 @@ Share = Annotated[float, Field(ge=0, le=1)]
 IMAGENET = "imagenet"
 
 
-class _Table(BaseModel):
+class _RecipeTable(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class SourceTable(_Table):
+class SourceTable(_RecipeTable):
     """One kind of (real, fake) pairs, and how often it is drawn."""
 
     kind: Literal["registered", "loose", "selfblend"]
@@ -49,8 +49,8 @@ class SourceTable(_Table):
         return self
 
 
-class ViewTable(_Table):
-    """What a patch shows, and what it went through; real and fake of a pair go through the same."""
+class ViewTable(_RecipeTable):
+    """Views of a patch and what they went through; real and fake of a pair go through the same."""
 
     zoom: tuple[PositiveFloat, PositiveFloat] = (0.75, 1.35)
     """Smallest and largest scale against the live crop at the network's working side."""
@@ -70,7 +70,7 @@ def _check_rising(zoom: tuple[float, float] | None) -> None:
         raise ValueError("zoom: the smallest scale comes first")
 
 
-class StageTable(_Table):
+class StageTable(_RecipeTable):
     """A stretch of training."""
 
     steps: int = Field(ge=1)
@@ -82,7 +82,7 @@ class StageTable(_Table):
     """Learning rate at the stage's first and last step; it moves along half a cosine."""
 
 
-class Recipe(_Table):
+class Recipe(_RecipeTable):
     """The whole file."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -114,7 +114,7 @@ class Recipe(_Table):
 
     @property
     def steps(self) -> int:
-        """Of all stages."""
+        """Steps of all stages."""
         return sum(stage.steps for stage in self.stages)
 
     def stage(self, step: int) -> tuple[StageTable, float]:

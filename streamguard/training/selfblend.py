@@ -170,26 +170,3 @@ def _shift(rgb: UInt8Array, random: np.random.Generator) -> UInt8Array:
     matrix = np.array([[zoom, 0, (1 - zoom) * width / 2 + dx], [0, zoom, (1 - zoom) * height / 2 + dy]])
     moved = cv2.warpAffine(rgb, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
     return np.asarray(moved, dtype=np.uint8)
-
-
-def swap_like_blend(
-    rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generator, resolution: float = 80.0
-) -> SelfBlend:
-    """A blend as a face-swap tool leaves it: the whole inner face, from a low resolution, in a slightly other colour.
-
-    Args:
-        rgb: uint8 [H, W, 3].
-        landmarks: float32 [5, 2] in pixels of `rgb`.
-        random: decides colour and shift.
-        resolution: pixels across the inner face that are left.
-    """
-    width = 2.2 * float(np.linalg.norm(landmarks[1] - landmarks[0]))
-    factor = min(0.9, resolution / width)
-    small = cv2.resize(recolour(rgb, random), None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-    inner = cv2.resize(small, rgb.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-    inner = _shift(np.asarray(inner, dtype=np.uint8), random)
-    outline = np.zeros(rgb.shape[:2], dtype=np.float32)
-    cv2.fillPoly(outline, [np.round(face_outline(landmarks)).astype(np.int32)], 1.0)
-    weight = np.asarray(cv2.GaussianBlur(outline, (0, 0), width * 0.03), dtype=np.float32)
-    blended = rgb + (inner.astype(np.float32) - rgb) * weight[..., None]
-    return SelfBlend(np.clip(blended + 0.5, 0, 255).astype(np.uint8), (weight > FAKE_FROM).astype(np.uint8))

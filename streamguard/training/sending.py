@@ -1,4 +1,4 @@
-"""What a call or a site does to a clip before anybody judges it: smaller, H.264 at a bit rate, or JPEG per frame."""
+"""Simulation of a call or site that recodes a clip: smaller, H.264 at a bit rate, JPEG per frame."""
 
 from __future__ import annotations
 
@@ -8,18 +8,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-import cv2
-import numpy as np
-
 from streamguard.errors import DataError
 from streamguard.media import Recoder, picture_from_rgb, rgb_of
 from streamguard.training.augment import jpeg
+from streamguard.training.parts import scaled
 from streamguard.types import Picture
 
 T = TypeVar("T")
 
 CONDITIONS = "250k,1M,4M,240p,360p,480p,720p,q30,q50,q70,q85,q95"
-"""What `parse_sendings` reads for the usual robustness curves."""
+"""Argument of `parse_sendings` for the usual robustness curves."""
 SIZE_CRF = 23
 _BIT_RATE = re.compile(r"(\d+(?:\.\d+)?)([kM])")
 _HEIGHT = re.compile(r"(\d+)p")
@@ -28,7 +26,7 @@ _QUALITY = re.compile(r"q(\d+)")
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """One way that a clip is sent.
+    """One way of sending a clip.
 
     Attributes:
         name: as a person writes it: `250k`, `360p`, `250k@360p`, `q50`.
@@ -90,7 +88,7 @@ def _parse(name: str) -> Sending:
     return sending
 
 
-class Sender:
+class ClipSender:
     """Sends one clip's pictures; each comes back with what it was handed over with.
 
     Args:
@@ -135,16 +133,6 @@ class Sender:
             self.bytes = recoder.bytes
             if waiting:
                 raise recoder.refusal()
-
-
-def scaled(picture: Picture, width: int, height: int) -> Picture:
-    """The picture scaled down to a width and height in pixels; itself where nothing changes."""
-    if (width, height) == (picture.width, picture.height):
-        return picture
-    half = ((width + 1) // 2, (height + 1) // 2)
-    planes = ((picture.y, (width, height)), (picture.u, half), (picture.v, half))
-    y, u, v = (np.asarray(cv2.resize(p, size, interpolation=cv2.INTER_AREA), dtype=np.uint8) for p, size in planes)
-    return Picture(y, u, v, picture.matrix, picture.full_range)
 
 
 def _as_jpeg(picture: Picture, quality: int) -> Picture:

@@ -1,4 +1,4 @@
-"""What a training run starts from."""
+"""Start of a training run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from streamguard.errors import ConfigError, DataError
-from streamguard.models import LoadedModel, fresh, load
+from streamguard.models import LoadedModel, load
 from streamguard.models.efficientnet_lite import imagenet
+from streamguard.models.networks import fresh
 from streamguard.models.unet_lite0 import UnetLite0
 from streamguard.training.recipe import IMAGENET
 

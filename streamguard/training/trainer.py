@@ -40,7 +40,7 @@ AHEAD = 3
 
 @dataclass(slots=True)
 class Reached:
-    """How far a run has come; travels inside the checkpoint.
+    """Progress of a run; travels inside the checkpoint.
 
     Attributes:
         step: steps done.
@@ -289,6 +289,7 @@ class _Learner:
         self.parts = nn.ModuleList([self.network, *([self.head] if self.head else [])])
         self.parameters = list(self.parts.parameters())
         self._device = device
+        self._narrow = _narrow_pays(device)
 
     def copy(self) -> _Learner:
         """One with the same weights, of its own."""
@@ -317,8 +318,7 @@ class _Learner:
             torch.from_numpy(each).to(self._device) for each in (batch.truth, batch.taught, batch.label)
         )
         mean, std = self.scale
-        # bfloat16 pays on a GPU alone: few CPUs have it.
-        with torch.autocast("cuda", dtype=torch.bfloat16, enabled=self._device.type == "cuda"):
+        with torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._narrow):
             picture = ((pixels.float() - mean) / std).contiguous(memory_format=torch.channels_last)
             coarse = self.network.coarse if isinstance(self.network, UnetLite0) else self.network
             logits = coarse(picture).float().squeeze(1)
@@ -337,6 +337,14 @@ class _Learner:
     def scale(self) -> tuple[float, float]:
         """Mean and spread of the network's input in grey levels."""
         return 128.0, 128.0 if isinstance(self.network, UnetLite0) else 64.0
+
+
+def _narrow_pays(device: torch.device) -> bool:
+    """Return whether bfloat16 is faster than float32; a CPU without instructions for it is slower with it."""
+    if device.type == "cuda":
+        return True
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("amx_bf16", False) or able.get("avx512_bf16", False))
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:

@@ -29,7 +29,7 @@ CLOSE = 31
 
 @dataclass(frozen=True, slots=True)
 class PairTruth:
-    """Which pixels of a pair are fake.
+    """Fake pixels of a pair.
 
     Attributes:
         mask: bool [H, W], the published rule.
@@ -83,7 +83,7 @@ def pair_truth(
 
 
 def level_change(real: FloatArray, fake: FloatArray, *, border: float = BORDER) -> FloatArray:
-    """How much brighter each channel of the fake is off the face, float32 [3] in levels.
+    """Brightness that each channel of the fake has gained off the face, float32 [3] in levels.
 
     The median over the crop's border: coding noise and a face that reaches into a part of it leave it
     unmoved.

@@ -33,7 +33,7 @@ BANDS = (1.0, 2.0, 4.0)
 """Sigmas in pixels of the bands of detail whose strength is brought back."""
 
 
-class _Block(nn.Module):
+class _ResidualBlock(nn.Module):
     def __init__(self, pool: bool = False) -> None:
         super().__init__()
         sizes = [nn.Conv2d(FEATURES, FEATURES, 3, padding=1) for _ in range(3)]
@@ -76,15 +76,15 @@ class Taef2(nn.Module):
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
-        encoder: list[nn.Module] = [_conv(3, FEATURES), _Block()]
+        encoder: list[nn.Module] = [_conv(3, FEATURES), _ResidualBlock()]
         for pool in (False, False, True):
-            encoder += [_conv(FEATURES, FEATURES, 2, bias=False), *(_Block(pool) for _ in range(3))]
+            encoder += [_conv(FEATURES, FEATURES, 2, bias=False), *(_ResidualBlock(pool) for _ in range(3))]
         self.encoder = nn.Sequential(*encoder, _conv(FEATURES, CODE))
         decoder: list[nn.Module] = [_Clamp(), _conv(CODE, FEATURES), nn.ReLU()]
         for pool in (True, False, False):
-            decoder += [_Block(pool) for _ in range(3)]
+            decoder += [_ResidualBlock(pool) for _ in range(3)]
             decoder += [nn.Upsample(scale_factor=2), _conv(FEATURES, FEATURES, bias=False)]
-        self.decoder = nn.Sequential(*decoder, _Block(), _conv(FEATURES, 3))
+        self.decoder = nn.Sequential(*decoder, _ResidualBlock(), _conv(FEATURES, 3))
         for name, part in (("encoder", self.encoder), ("decoder", self.decoder)):
             path = folder / f"taef2_{name}.safetensors"
             try:

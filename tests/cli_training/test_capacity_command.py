@@ -16,9 +16,9 @@ from streamguard.cli.capacity import CLIP_SECONDS, document, tables, write_faces
 from streamguard.faces import CenterFaceDetector
 from streamguard.media import open_source
 from streamguard.pipeline.capacity import Cost, Means, most_streams
+from streamguard.pipeline.cpu_usage import processors
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.measure import Survey
-from streamguard.pipeline.processor import processors
 from tests.support.training_data import streamguard
 
 
@@ -69,7 +69,7 @@ def test_the_processors_are_those_that_the_process_may_use() -> None:
 def test_the_clip_shows_so_many_faces(tmp_path: Path, faces: int) -> None:
     path = tmp_path / "faces.mp4"
     write_faces_clip(path, 960, 640, 3.0, faces)
-    detector = CenterFaceDetector(threads=1)
+    detector = CenterFaceDetector()
     with open_source(path) as source:
         pictures = [frame.picture for frame in source]
     assert len(pictures) == CLIP_SECONDS * 3

@@ -91,7 +91,7 @@ def test_a_sheet_of_few_frames_without_verdicts(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("width", "height"), [(640, 480), (1280, 720), (480, 640)])
 def test_the_whole_head_is_in_every_frame_of_the_clip(width: int, height: int) -> None:
-    detector = CenterFaceDetector(threads=1)
+    detector = CenterFaceDetector()
     centres = []
     for picture in portrait_frames(12.0, 6.0, 2.0, width, height, 7):
         assert (picture.width, picture.height) == (width, height)

@@ -7,7 +7,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ import pytest
 
 from tests.server.peers import until
 from tests.support.training_data import ROOT, environment
+from tests.support.warm import warm_python
 
 LIMIT = 120.0
 
@@ -28,7 +28,7 @@ def demo(*more: object, **variables: str) -> Iterator[tuple[subprocess.Popen[str
     parent, child = pty.openpty()
     known = {key: value for key, value in environment().items() if key not in {"CI", "DISPLAY", "WAYLAND_DISPLAY"}}
     process = subprocess.Popen(
-        [sys.executable, "-m", "streamguard", "demo", "--seconds", "6", "--engine", "torch", *map(str, more)],
+        [*warm_python(), "-m", "streamguard", "demo", "--seconds", "6", "--engine", "torch", *map(str, more)],
         stdout=child,
         stderr=subprocess.DEVNULL,
         text=True,

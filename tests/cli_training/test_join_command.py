@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from streamguard.models import fresh, load, save
+from streamguard.models import load
+from streamguard.models.networks import fresh, save
 from tests.support.portraits import green_detector
 from tests.support.training_data import streamguard, write_packs
 

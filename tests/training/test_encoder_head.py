@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from streamguard.models import fresh, unet
-from streamguard.models.unet import UnetGraph
+from streamguard.models.networks import fresh
+from streamguard.models.unet import UnetGraph, unet
 from streamguard.models.unet_lite0 import UnetLite0
 from streamguard.training.encoder_head import EncoderHead
 from streamguard.training.loss import presence_loss

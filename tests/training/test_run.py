@@ -11,7 +11,7 @@ import pytest
 
 from streamguard import models
 from streamguard.errors import DataError, OutputError
-from streamguard.training.evaluation.calibrate import Platt
+from streamguard.training.evaluation.metrics import Platt
 from streamguard.training.held_out import HeldOutCrops
 from streamguard.training.pack import CropPack, write_crop_pack
 from streamguard.training.run import (
@@ -62,7 +62,7 @@ def trainer(folder: Path, held: list[CropPack], tmp_path_factory: pytest.TempPat
 def test_the_folder_is_a_detector(held: list[CropPack], trainer: Trainer, tmp_path: Path) -> None:
     text, out = recipe_text().encode(), tmp_path / "out"
     outcome = finish(micro_recipe(tmp_path), text, trainer, held, out)
-    names = {"spec.toml", "weights.safetensors", "train.toml", "training.json", "training_curve.png"}
+    names = {"reference.npz", "spec.toml", "weights.safetensors", "train.toml", "training.json", "training_curve.png"}
     assert {each.name for each in out.iterdir()} == names
     loaded = models.load(str(out))
     assert loaded.spec == outcome.spec
@@ -132,8 +132,8 @@ def test_the_frame_rule_at_each_threshold() -> None:
 def test_the_lowest_threshold_within_a_limit() -> None:
     rows = [
         ThresholdRow(0.3, 1, {"a": 0.3, "b": 0.0}),
-        ThresholdRow(0.5, 1, {"a": 0.08}),
-        ThresholdRow(0.9, 1, {"a": 0}),
+        ThresholdRow(0.5, 1, {"a": 0.12, "b": 0.0}),
+        ThresholdRow(0.9, 1, {"a": 0.04}),
     ]
     assert lowest(rows, UNSURE_FRAMES) == 0.5
     assert lowest(rows, FALSE_FRAMES) == 0.9

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamguard.training.selfblend import face_outline, self_blend, swap_like_blend
+from streamguard.training.selfblend import face_outline, self_blend
 from tests.support.portraits import portrait
 
 LANDMARKS = np.array([[205, 100], [243, 98], [225, 122], [209, 139], [243, 138]], dtype=np.float32)
@@ -68,14 +68,3 @@ def test_the_outline_holds_eyes_and_mouth_and_turns_with_the_face(angle: float, 
 def test_degenerate_landmarks_still_give_a_picture() -> None:
     fake = self_blend(portrait(), np.full((5, 2), 200, dtype=np.float32), np.random.default_rng(0))
     assert fake.pixels.shape == portrait().shape
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_a_swap_like_blend_covers_the_inner_face_and_nothing_else(seed: int) -> None:
-    real = portrait()
-    fake = swap_like_blend(real, LANDMARKS, np.random.default_rng(seed))
-    moved = np.abs(fake.pixels.astype(int) - real).max(axis=2)
-    assert (fake.mask[95:145, 205:245] == 1).all()
-    assert (moved[250:] == 0).all()
-    assert (moved[:, 320:] == 0).all()
-    assert moved[fake.mask == 1].mean() > 4

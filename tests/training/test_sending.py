@@ -7,7 +7,7 @@ import pytest
 
 from streamguard.errors import DataError
 from streamguard.media import picture_from_rgb, rgb_of
-from streamguard.training.sending import CONDITIONS, Sender, Sending, parse_sendings
+from streamguard.training.sending import CONDITIONS, ClipSender, Sending, parse_sendings
 from streamguard.types import Picture
 from tests.support.media_files import index_of, picture
 from tests.support.portraits import portrait_pictures
@@ -17,8 +17,10 @@ def pictures(count: int = 24, width: int = 160, height: int = 96) -> list[tuple[
     return [(i, picture_from_rgb(picture(i, width, height))) for i in range(count)]
 
 
-def sent(text: str, given: list[tuple[int, Picture]], rate: float = 20.0) -> tuple[list[tuple[int, Picture]], Sender]:
-    sender = Sender(parse_sendings(text)[0], rate)
+def sent(
+    text: str, given: list[tuple[int, Picture]], rate: float = 20.0
+) -> tuple[list[tuple[int, Picture]], ClipSender]:
+    sender = ClipSender(parse_sendings(text)[0], rate)
     return list(sender.through(iter(given))), sender
 
 

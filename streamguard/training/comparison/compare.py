@@ -14,15 +14,17 @@ import torch
 from torch import nn
 
 from streamguard.errors import ConfigError, DataError, UnknownModel
-from streamguard.models import Guard, LoadedModel, load
-from streamguard.models.comparison import CLASSIFIER, CLASSIFIERS, NETWORKS, fresh_classifier
-from streamguard.models.store import CROP_MARGIN, SHAPES
+from streamguard.models import LoadedModel, load
+from streamguard.models.comparison import CLASSIFIER, NETWORKS, fresh_classifier
+from streamguard.models.engine_graph import EngineGraph
+from streamguard.models.networks import SHAPES
+from streamguard.models.store import CROP_MARGIN
 from streamguard.training.comparison.figures import BASELINES, Cell, cross_figures, pair_dices
 from streamguard.training.comparison.rows import (
     ALL,
     AS_SHIPPED,
     KNOWS_NOTHING,
-    Row,
+    ComparisonRow,
     check_alike,
     digest,
     read_rows,
@@ -45,8 +47,8 @@ Advance = Callable[[str, float, str], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
-    """What is compared, and how.
+class ComparisonPlan:
+    """Plan of a comparison.
 
     Attributes:
         recipe: sources, views, rates and batch size; its network alone may start from ImageNet.
@@ -71,7 +73,7 @@ class Plan:
     most: int = 120
 
 
-def compare(plan: Plan, out: Path, advance: Advance = lambda name, share, note: None) -> list[Row]:
+def compare(plan: ComparisonPlan, out: Path, advance: Advance = lambda name, share, note: None) -> list[ComparisonRow]:
     """Train and judge what is not yet finished in `out/rows`.
 
     A row's file is there from its begin, so that a second call knows what its checkpoint was made with.
@@ -130,13 +132,13 @@ def timed(recipe: Recipe, network: str) -> Recipe:
 
 
 class _Comparison:
-    def __init__(self, plan: Plan, out: Path, advance: Advance) -> None:
+    def __init__(self, plan: ComparisonPlan, out: Path, advance: Advance) -> None:
         self._plan, self._out, self._advance = plan, out, advance
         self._validation = open_packs(plan.packs / "validation")
         self._held: dict[float, HeldOutCrops] = {}
         self.rows = read_rows(out / "rows")
 
-    def wanted(self) -> list[Row]:
+    def wanted(self) -> list[ComparisonRow]:
         """The plan's rows, unfinished, after all that can be known to be wrong was looked for."""
         plan, judged = self._plan, {"most": self._plan.most, "validation packs": digest(self._validation)}
         text = plan.recipe.model_dump_json(exclude={"name"})
@@ -151,12 +153,11 @@ class _Comparison:
             settings = {**judged, **learned, "training packs": digest(packs)}
             PairDrawer(recipe, packs, recipe.stages[-1].patch, CROP_MARGIN)
             for network in plan.networks:
-                if network not in SHAPES and network not in CLASSIFIERS:
-                    names = ", ".join((*SHAPES, *CLASSIFIERS))
-                    cause = "packs hold no tracks of frames" if network in NETWORKS else "no network of that name"
-                    raise UnknownModel(network, cause, f"choose one of {names}")
+                if network not in SHAPES and network not in NETWORKS:
+                    names = ", ".join((*SHAPES, *NETWORKS))
+                    raise UnknownModel(network, "no network of that name", f"choose one of {names}")
                 start = timed(recipe, network).start_from
-                wanted.append(Row(network, choice, settings, home=recipe.sets, start=start))
+                wanted.append(ComparisonRow(network, choice, settings, home=recipe.sets, start=start))
         asked = [row.name for row in wanted]
         if len(set(asked)) < max(1, len(asked)):
             twice = ", ".join(sorted({name for name in asked if asked.count(name) > 1}))
@@ -169,7 +170,7 @@ class _Comparison:
                 check_alike(self.rows[row.name], self._out / "rows", row.settings)
         return wanted
 
-    def finish(self, row: Row) -> None:
+    def finish(self, row: ComparisonRow) -> None:
         """Train it if it is to be, judge it, and keep it; nothing if it is there."""
         if row.name in self.rows and self.rows[row.name].cells:
             return
@@ -189,16 +190,16 @@ class _Comparison:
         shutil.rmtree(self._checkpoint(row).parent, ignore_errors=True)
         self._advance(row.name, 1.0, "")
 
-    def _reference(self, name: str, judged: dict[str, Any]) -> Row:
+    def _reference(self, name: str, judged: dict[str, Any]) -> ComparisonRow:
         if name in BASELINES:
-            return Row(name, KNOWS_NOTHING, judged)
+            return ComparisonRow(name, KNOWS_NOTHING, judged)
         settings = {**judged, "place": name, "weights": load(name).spec.digest}
-        return Row(Path(name).resolve().name, AS_SHIPPED, settings)
+        return ComparisonRow(Path(name).resolve().name, AS_SHIPPED, settings)
 
-    def _trained(self, row: Row) -> tuple[Row, LoadedModel]:
+    def _trained(self, row: ComparisonRow) -> tuple[ComparisonRow, LoadedModel]:
         plan, recipe = self._plan, timed(only(self._plan.recipe, row.trained_on), row.network)
         side = recipe.stages[-1].patch
-        model = fresh_classifier(row.network, side, recipe.seed) if row.network in CLASSIFIERS else None
+        model = fresh_classifier(row.network, side, recipe.seed) if row.network in NETWORKS else None
         packs = self._training(recipe)
         trainer = Trainer(recipe, packs, None, self._checkpoint(row), plan.device, plan.workers, model)
         left = plan.seconds - trainer.reached.seconds
@@ -212,7 +213,7 @@ class _Comparison:
         row = replace(row, steps=reached.step, patches=reached.patches, seconds=round(reached.seconds, 1))
         return replace(row, weights=_weights(trainer.model.network)), trainer.averaged()
 
-    def _judged(self, row: Row, model: LoadedModel) -> dict[str, Cell]:
+    def _judged(self, row: ComparisonRow, model: LoadedModel) -> dict[str, Cell]:
         self._advance(row.name, 1.0, "judging")
         held = self._crops(model.spec.margin)
         if model.spec.architecture == CLASSIFIER:
@@ -228,13 +229,13 @@ class _Comparison:
     def _training(self, recipe: Recipe) -> list[CropPack]:
         return open_packs(self._plan.packs / "train", recipe.sets)
 
-    def _checkpoint(self, row: Row) -> Path:
+    def _checkpoint(self, row: ComparisonRow) -> Path:
         return self._out / "checkpoints" / row.stem / "checkpoint.pt"
 
 
 def _answers(model: LoadedModel, held: HeldOutCrops) -> Floats:
     """float64 [N]: a classifier's probability of each crop, unrounded: many are near 0 or 1."""
-    graph, answers = Guard(model.spec, model.network).eval(), []
+    graph, answers = EngineGraph(model.spec, model.network).eval(), []
     with torch.inference_mode():
         for start in range(0, len(held.crops), BATCH):
             pixels = np.stack([crop.pixels for crop in held.crops[start : start + BATCH]])

@@ -1,16 +1,14 @@
-"""From scores of held-out crops to the figures of each set with their intervals, and baselines that know nothing."""
+"""Figures of each set from scores of held-out crops, with intervals, and baselines that know nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from streamguard.faces import sharpness
-from streamguard.training.evaluation.bootstrap import Figure, auc_figure, draw, ratio_figure
-from streamguard.training.evaluation.metrics import Bools, Floats, dice
+from streamguard.training.evaluation.metrics import Bools, Figure, Floats, auc_figure, blur, dice, draw, ratio_figure
 from streamguard.training.held_out import HeldCrop
 from streamguard.types import UInt8Array
 
@@ -21,7 +19,7 @@ MARKED = 127
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a detector reaches on a set, or on one program of it; intervals by bootstrap over groups.
+    """Figures of a detector on a set, or on one program of it; intervals by bootstrap over groups.
 
     Attributes:
         auc: of the fakes against the set's real crops, or against all real crops where it has none.
@@ -80,13 +78,9 @@ def _cell(scores: Floats, fake: Bools, groups: np.ndarray, dices: Floats) -> Cel
     )
 
 
-def _blur(pixels: UInt8Array) -> float:
-    return -float(cv2.Laplacian(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), cv2.CV_64F).var())
-
-
 BASELINES: dict[str, Callable[[UInt8Array], float]] = {
-    "blur": _blur,
+    "blur": blur,
     "sharpness": sharpness,
     "brightness": lambda pixels: float(pixels.mean()),
 }
-"""What knows nothing of fakes: blurred, sharp for its contrast, or bright means fake."""
+"""Baselines that know nothing of fakes: blurred, sharp for its contrast, or bright means fake."""

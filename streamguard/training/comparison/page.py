@@ -1,23 +1,20 @@
-"""The comparison as one self-contained HTML page and as JSON; every name from outside is escaped."""
+"""The comparison as a page and as JSON."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
+from typing import Any
 
+from streamguard import report
 from streamguard.files import write_text
-from streamguard.training.comparison.rows import Row, as_document
-from streamguard.training.evaluation.bootstrap import Figure
-from streamguard.training.evaluation.markup import document, figure_cell, remark, section, table, two_lines
+from streamguard.training.comparison.rows import ComparisonRow, as_document
 from streamguard.training.evaluation.wording import DISCLAIMER, NONE
 
 SCHEMA = "streamguard.comparison/2"
 HOME = " \N{BULLET}"
 """Behind a figure of a set that the network has learned from."""
-NEUTRAL = {"auc": 0.5, "dice": 0.0}
-"""Where a figure has no colour."""
 LIMITS = (
     "Every network that was trained here learned for the same time, from batches drawn alike, at the same rates: one "
     "of few weights sees more patches in it than one of many. Published figures come from far longer training.",
@@ -33,18 +30,18 @@ LIMITS = (
 )
 
 
-def columns(rows: Sequence[Row], *, programs: bool) -> list[str]:
+def columns(rows: Sequence[ComparisonRow], *, programs: bool) -> list[str]:
     """The sets that were tested, or the programs of those with several."""
     return sorted({name for row in rows for name in row.cells if ("/" in name) == programs})
 
 
-def weights(row: Row) -> str:
-    """How many weights it has, in words."""
+def weights(row: ComparisonRow) -> str:
+    """Number of weights, in words."""
     count = row.weights
     return f"{count / 1e6:.1f} M" if count >= 1e5 else f"{count / 1e3:.1f} k" if count else NONE
 
 
-def write_pages(rows: Sequence[Row], out: Path) -> Path:
+def write_pages(rows: Sequence[ComparisonRow], out: Path) -> Path:
     """Write all figures as `comparison.json` and as `comparison.html`, whose path is returned.
 
     Raises:
@@ -56,60 +53,36 @@ def write_pages(rows: Sequence[Row], out: Path) -> Path:
     return out / "comparison.html"
 
 
-def render(rows: Sequence[Row]) -> str:
+def render(rows: Sequence[ComparisonRow]) -> str:
     """The page as HTML text."""
     seconds = max((row.settings.get("seconds", 0) for row in rows), default=0)
-    facts = {"Time of each": f"{seconds / 60:g} minutes" if seconds else NONE, "Rows": str(len(rows))}
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts.items())
-    head = (
-        "<header><p class=eyebrow>streamguard comparison</p><h1>Detectors trained alike, tested across sets</h1>"
-        f"<dl>{items}</dl><p class=notice role=note>{escape(DISCLAIMER)}</p></header>"
-    )
     sets, programs = columns(rows, programs=False), columns(rows, programs=True)
     marked = [row for row in rows if any(cell.dice.value is not None for cell in row.cells.values())]
-    note = remark(
-        "Frame AUC; 0.5 is chance, blue is above it and orange below. Small figures: 95 % intervals, groups (people) "
-        f"resampled. In brackets: fake and real crops.{HOME}: has learned from that set."
-    )
-    return document(
-        "Comparison of detectors",
-        [
-            head,
-            section("Tested on each set", _matrix(rows, sets, "auc") + note),
-            section("Tested on each program", _matrix(rows, programs, "auc") + note) if programs else "",
-            section("Masks: Dice at 0.5, both halves of registered pairs", _matrix(marked, sets, "dice"))
-            if marked
-            else "",
-            section("Data and limits", f"<ul>{''.join(f'<li>{escape(fact)}</li>' for fact in LIMITS)}</ul>"),
-        ],
+    return report.render_page(
+        "comparison.html",
+        title="Comparison of detectors",
+        facts=[("Time of each", f"{seconds / 60:g} minutes" if seconds else NONE), ("Rows", str(len(rows)))],
+        notice=DISCLAIMER,
+        mark=HOME,
+        sets=_matrix(rows, sets, "auc"),
+        programs=_matrix(rows, programs, "auc") if programs else None,
+        masks=_matrix(marked, sets, "dice") if marked else None,
+        limits=LIMITS,
     )
 
 
-def _matrix(rows: Sequence[Row], names: Sequence[str], kind: str) -> str:
+def _matrix(rows: Sequence[ComparisonRow], names: Sequence[str], kind: str) -> dict[str, Any]:
+    """Heads, and rows whose figures stand beside whether the network has learned from their set."""
     counts = {name: row.cells[name] for row in rows for name in names if name in row.cells}
     heads = [f"{name} ({counts[name].fakes} + {counts[name].reals})" for name in names]
     cells = []
     for row in rows:
-        seen = f"{row.patches} patches" if row.patches else ""
         start = ", ImageNet" if row.start else ""
         cells.append(
             [
-                two_lines(row.network, f"trained on {row.trained_on}{start}" if row.home else row.trained_on),
-                two_lines(weights(row), seen),
-                *(
-                    _coloured(getattr(row.cells[name], kind), NEUTRAL[kind], name.partition("/")[0] in row.home)
-                    for name in names
-                ),
+                (row.network, f"trained on {row.trained_on}{start}" if row.home else row.trained_on),
+                (weights(row), f"{row.patches} patches" if row.patches else ""),
+                *((getattr(row.cells[name], kind), name.partition("/")[0] in row.home) for name in names),
             ]
         )
-    return table(["Detector", "Weights", *heads], cells)
-
-
-def _coloured(figure: Figure, neutral: float, home: bool) -> str:
-    if figure.value is None:
-        return figure_cell(figure, terse=True)
-    colour = "0,114,178" if figure.value >= neutral else "213,94,0"
-    # Stronger, it would swallow the small print.
-    strength = abs(figure.value - neutral) / (1 - neutral) * 0.3
-    style = f"background:rgba({colour},{strength:.2f});border-radius:6px;padding:.15rem .4rem"
-    return f'<div style="{style}">{figure_cell(figure, terse=True, mark=HOME if home else "")}</div>'
+    return {"heads": ["Detector", "Weights", *heads], "rows": cells}

@@ -21,7 +21,7 @@ KNOWS_NOTHING = "nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """One detector's figures.
 
     Attributes:
@@ -47,7 +47,7 @@ class Row:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Name of the row."""
         return f"{self.network}, {self.trained_on}"
 
     @property
@@ -57,21 +57,21 @@ class Row:
 
     @property
     def place(self) -> tuple[int, str, str]:
-        """Where it stands among others: by what it was trained on, what was not trained here last."""
+        """Place among other rows: by what it was trained on, what was not trained here last."""
         order = {ALL: 0, AS_SHIPPED: 2, KNOWS_NOTHING: 3}
         return order.get(self.trained_on, 1), self.trained_on, self.network
 
 
-_ROW = TypeAdapter(Row)
+_ROW = TypeAdapter(ComparisonRow)
 
 
-def as_document(row: Row) -> dict[str, Any]:
+def as_document(row: ComparisonRow) -> dict[str, Any]:
     """Plain values for JSON."""
     document: dict[str, Any] = _ROW.dump_python(row, mode="json")
     return document
 
 
-def write_row(row: Row, folder: Path) -> None:
+def write_row(row: ComparisonRow, folder: Path) -> None:
     """Keep it.
 
     Raises:
@@ -84,7 +84,7 @@ def write_row(row: Row, folder: Path) -> None:
     write_bytes(folder / f"{row.stem}.json", _ROW.dump_json(row, indent=1))
 
 
-def read_rows(folder: Path) -> dict[str, Row]:
+def read_rows(folder: Path) -> dict[str, ComparisonRow]:
     """All rows kept in a folder, by name.
 
     Raises:
@@ -100,7 +100,7 @@ def read_rows(folder: Path) -> dict[str, Row]:
     return rows
 
 
-def check_alike(row: Row, folder: Path, settings: dict[str, Any]) -> None:
+def check_alike(row: ComparisonRow, folder: Path, settings: dict[str, Any]) -> None:
     """Do nothing if the row was made with those settings.
 
     Raises:

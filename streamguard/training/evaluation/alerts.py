@@ -1,4 +1,4 @@
-"""What a person who is warned would live through: false alarms on real clips, and seconds until the alert on fakes.
+"""Alerts as their receiver would see them: false alarms on real clips, and seconds until the alert on fakes.
 
 The alerts are those of the live vote, written down while the clips were judged; nothing is voted on anew here.
 """
@@ -9,12 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
-from streamguard.training.evaluation.bootstrap import Figure, draw, ratio_figure
+from streamguard.training.evaluation.metrics import Figure, draw, poisson_bound, ratio_figure, share_bound
 from streamguard.training.evaluation.records import ClipRecord
-
-CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,20 +125,10 @@ def alert_delay(clip: ClipRecord) -> float | None:
 
 
 def judged_seconds(clip: ClipRecord) -> float:
-    """How long the clip was judged: each judged frame counts until the next frame, the last as long as most do."""
+    """Seconds for which the clip was judged: each judged frame counts until the next one, the last as long as most."""
     times = np.array([frame.time for frame in clip.frames], dtype=np.float64)
     judged = np.array([frame.judged for frame in clip.frames], dtype=bool)
     if times.size < 2:
         return 0.0
     gaps = np.diff(times)
     return float(np.append(gaps, np.median(gaps))[judged].sum())
-
-
-def poisson_bound(count: int) -> float:
-    """The largest mean at which so few events are not yet too rare."""
-    return float(stats.chi2.ppf(CONFIDENCE, 2 * (count + 1)) / 2)
-
-
-def share_bound(count: int, of: int) -> float:
-    """The largest share at which so few of so many are not yet too rare."""
-    return float(stats.beta.ppf(CONFIDENCE, count + 1, of - count)) if count < of else 1.0

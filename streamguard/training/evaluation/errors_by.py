@@ -1,4 +1,4 @@
-"""Where the frame rule errs, by face size and by sharpness: the quality gate's limits are chosen from it."""
+"""Errors of the frame rule by face size and sharpness: the quality gate's limits are chosen from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation run writes down, frame by frame; every figure is computed from these values alone."""
+"""Records of an evaluation run, frame by frame; every figure is computed from these values alone."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class FrameRecord:
 
     @property
     def judged(self) -> bool:
-        """Whether the detector gave a verdict."""
+        """Return whether the detector gave a verdict."""
         return self.score is not None
 
 
@@ -80,7 +80,7 @@ class ClipRecord:
 
     @property
     def still(self) -> bool:
-        """Whether it is a picture."""
+        """Return whether it is a picture."""
         return not self.codec
 
     @property

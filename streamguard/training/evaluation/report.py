@@ -1,49 +1,57 @@
-"""One self-contained HTML page, and the same figures as JSON.
+"""The report page of an evaluation, and the same figures as JSON.
 
 The page loads nothing and runs nothing: styles are inline, pictures are data URIs, and its content policy
-forbids the rest. Every name from outside is escaped.
+forbids the rest.
 """
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
-from html import escape
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
+from streamguard import report
 from streamguard.files import write_text
-from streamguard.training.evaluation.bootstrap import Figure
-from streamguard.training.evaluation.curves import AXES, errors_picture, robustness_picture
-from streamguard.training.evaluation.markup import document, figure_cell, pictures, remark, section, table, two_lines
-from streamguard.training.evaluation.page import sparkline
-from streamguard.training.evaluation.pictures import Theme, histogram_picture, reliability_picture, roc_picture
-from streamguard.training.evaluation.records import ClipRecord, Evaluation, to_json
+from streamguard.training.evaluation.pictures import (
+    AXES,
+    DARK,
+    LIGHT,
+    Theme,
+    errors_picture,
+    histogram_picture,
+    reliability_picture,
+    robustness_picture,
+    roc_picture,
+)
+from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord, to_json
 from streamguard.training.evaluation.robustness import Condition
-from streamguard.training.evaluation.sheets import Cell, Sheet, detail_sheets, sheets
+from streamguard.training.evaluation.sheets import detail_sheets, sheets
 from streamguard.training.evaluation.summary import Summary, clip_score, clip_verdict
 from streamguard.training.evaluation.wording import DISCLAIMER, NONE, number, seconds
 
+POINTS = 160
+"""The most that a clip's line of scores has."""
 
-def write_json(evaluation: Evaluation, summary: Summary, path: Path, conditions: Sequence[Condition] = ()) -> None:
-    """Writes the figures and the records behind them.
+
+def json_report(evaluation: Evaluation, summary: Summary, conditions: Sequence[Condition] = ()) -> str:
+    """Return the figures and the records behind them as JSON text.
 
     Args:
         evaluation, summary: what was measured.
-        path: the file.
         conditions: the robustness figures, if any were measured.
-
-    Raises:
-        OutputError: the file cannot be written; an older one is left as it was.
     """
     figures = summary.to_dict()
     if conditions:
         figures["robustness"] = [asdict(each) for each in conditions]
-    write_text(path, to_json(evaluation, figures))
+    return to_json(evaluation, figures)
 
 
 def write_html(evaluation: Evaluation, summary: Summary, path: Path, conditions: Sequence[Condition] = ()) -> None:
-    """Writes the report page; arguments as `write_json`.
+    """Write the report page; arguments as `json_report`.
 
     Raises:
         OutputError: the file cannot be written; an older one is left as it was.
@@ -64,80 +72,82 @@ def render(evaluation: Evaluation, summary: Summary, conditions: Sequence[Condit
             for key, bins in summary.errors.items()
         ),
     ]
-    return document(
-        f"Evaluation of {evaluation.model}",
-        [
-            _head(evaluation),
-            *map(_sheet, sheets(evaluation, summary, conditions)),
-            section("Curves", pictures(painters) or "<p>Nothing was judged: nothing to draw.</p>"),
-            *map(_sheet, detail_sheets(summary)),
-            _clips([clip for clip in clips if not clip.still]),
-            section("Data and limits", _limits(evaluation, summary)),
+    return report.render_page(
+        "evaluation.html",
+        title=f"Evaluation of {evaluation.model}",
+        model=evaluation.model,
+        notice=DISCLAIMER,
+        facts=_facts(evaluation),
+        sheets=sheets(evaluation, summary, conditions),
+        pictures=[
+            (title, *map(_data_uri, both)) for title, paint in painters if all(both := [paint(LIGHT), paint(DARK)])
         ],
+        details=detail_sheets(summary),
+        clips=[_clip(clip) for clip in clips if not clip.still],
+        limits=_limits(evaluation, summary),
     )
 
 
-def _sheet(sheet: Sheet) -> str:
-    body = table(sheet.heads, [[_cell(cell) for cell in row] for row in sheet.rows], wide=True)
-    return section(sheet.title, body + (remark(sheet.remark) if sheet.remark else ""))
+def score_runs(frames: Sequence[FrameRecord]) -> list[list[tuple[float, float]]]:
+    """A clip's scores over time, broken where frames were not judged; long clips are thinned by taking means.
+
+    Returns runs of (share of the clip's time, score), both 0..1.
+    """
+    runs: list[list[tuple[float, float]]] = [[]]
+    size = -(-len(frames) // POINTS) or 1
+    for first in range(0, len(frames), size):
+        part = frames[first : first + size]
+        scores = [frame.score for frame in part if frame.score is not None]
+        if scores:
+            span = frames[-1].time - frames[0].time
+            runs[-1].append(((part[0].time - frames[0].time) / (span or 1), fmean(scores)))
+        elif runs[-1]:
+            runs.append([])
+    return [run for run in runs if run]
 
 
-def _cell(cell: Cell) -> str:
-    if isinstance(cell, Figure):
-        return figure_cell(cell, terse=True)
-    return two_lines(*((cell, "") if isinstance(cell, str) else cell))
+def _data_uri(png: bytes | None) -> str:
+    return f"data:image/png;base64,{base64.b64encode(png or b'').decode('ascii')}"
 
 
-def _head(evaluation: Evaluation) -> str:
+def _facts(evaluation: Evaluation) -> list[tuple[str, str]]:
     clips = evaluation.clips
     counts = [
         (name, f"{len(own)} ({sum(clip.label for clip in own)} fake)")
         for name, still in (("Clips", False), ("Pictures", True))
         if (own := [clip for clip in clips if clip.still is still])
     ]
-    facts = (
+    return [
         ("Engine", evaluation.engine),
         ("Pixel threshold", f"{evaluation.threshold:g}"),
         ("Made", evaluation.created.strftime("%Y-%m-%d %H:%M %Z")),
         *counts,
         ("Groups", str(len({clip.group for clip in clips}))),
-    )
-    items = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
-    return (
-        f"<header><p class=eyebrow>streamguard evaluation</p><h1>{escape(evaluation.model)}</h1>"
-        f"<dl>{items}</dl><p class=notice role=note>{escape(DISCLAIMER)}</p></header>"
-    )
+    ]
 
 
-def _clips(clips: Sequence[ClipRecord]) -> str:
-    rows = []
-    for clip in clips:
-        verdict = clip_verdict(clip)
-        said = "not judged" if verdict is None else _kind(verdict)
-        state = "unknown" if verdict is None else "good" if verdict == clip.label else "bad"
-        rate = NONE if clip.bit_rate is None else f"{clip.bit_rate / 1000:.0f} kbit/s"
-        rows.append(
-            [
-                two_lines(clip.name, f"{clip.set}/{clip.program}"),
-                _kind(clip.label),
-                f"<span class={state}>{said}</span>",
-                number(clip_score(clip)),
-                sparkline(clip.frames),
-                f"{len(clip.judged)}/{len(clip.frames)}",
-                ", ".join(seconds(each) for each in clip.alerts) or "none",
-                two_lines(f"{clip.width}\N{MULTIPLICATION SIGN}{clip.height}", f"{clip.codec}, {rate}"),
-            ]
-        )
-    heads = ("Clip", "Truth", "Verdict", "Score", "Score over time", "Judged", "Alerts at", "Picture")
-    line = remark("Score over time: 0 at the bottom, 1 at the top, the dashed line is 0.5; gaps were not judged.")
-    return section("Clip by clip", table(heads, rows, wide=True) + line) if rows else ""
+def _clip(clip: ClipRecord) -> list[Any]:
+    """Its row in the table, cells as the template takes them."""
+    verdict = clip_verdict(clip)
+    rate = NONE if clip.bit_rate is None else f"{clip.bit_rate / 1000:.0f} kbit/s"
+    right = "good" if verdict == clip.label else "bad"
+    return [
+        (clip.name, f"{clip.set}/{clip.program}"),
+        _kind(clip.label),
+        ("not judged", "unknown") if verdict is None else (_kind(verdict), right),
+        number(clip_score(clip)),
+        score_runs(clip.frames),
+        f"{len(clip.judged)}/{len(clip.frames)}",
+        ", ".join(seconds(each) for each in clip.alerts) or "none",
+        (f"{clip.width}\N{MULTIPLICATION SIGN}{clip.height}", f"{clip.codec}, {rate}"),
+    ]
 
 
 def _kind(label: bool) -> str:
     return "fake" if label else "real"
 
 
-def _limits(evaluation: Evaluation, summary: Summary) -> str:
+def _limits(evaluation: Evaluation, summary: Summary) -> list[str]:
     facts = [
         f"Intervals: percentiles of {summary.n_boot} resamples of the groups. They tell how the figures move with the "
         "choice of people, not how the detector fares on other material. Where every resample agrees the interval "
@@ -146,5 +156,4 @@ def _limits(evaluation: Evaluation, summary: Summary) -> str:
     ]
     if blind := [clip.name for clip in evaluation.clips if not clip.still and not clip.judged]:
         facts.append(f"Clips without a judged frame, so without a verdict: {', '.join(blind)}.")
-    items = "".join(f"<li>{escape(fact)}</li>" for fact in facts)
-    return f"<ul>{items}</ul><p class=notice>{escape(DISCLAIMER)}</p>"
+    return facts

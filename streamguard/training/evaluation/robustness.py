@@ -1,4 +1,4 @@
-"""What is left of the figures when the clips are compressed or made smaller."""
+"""Robustness: the figures when the clips are compressed or made smaller."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from streamguard.training.evaluation.alerts import Alarms, Delays, alarms_by, delays_of
 from streamguard.training.evaluation.records import Evaluation
-from streamguard.training.evaluation.summary import ALL, N_BOOT, Row, rows_of
+from streamguard.training.evaluation.summary import ALL, N_BOOT, SummaryRow, rows_of
 from streamguard.training.sending import Sending
 
 
@@ -29,8 +29,8 @@ class Condition:
     sending: Sending
     reached: float | None
     too_small: int
-    rows: tuple[Row, ...]
-    as_they_are: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
+    as_they_are: tuple[SummaryRow, ...]
     alarms: tuple[Alarms, ...]
     delays: Delays
 

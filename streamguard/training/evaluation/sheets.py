@@ -1,4 +1,4 @@
-"""What is told of an evaluation, as tables that the terminal and the report show alike."""
+"""Tables of an evaluation, which the terminal and the report show alike."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from streamguard.training.evaluation.alerts import Alarms, Delays, worst
-from streamguard.training.evaluation.bootstrap import Figure
+from streamguard.training.evaluation.metrics import Figure
 from streamguard.training.evaluation.records import Evaluation
 from streamguard.training.evaluation.robustness import Condition
-from streamguard.training.evaluation.summary import KNOWS_NOTHING, Decisions, Row, Summary
+from streamguard.training.evaluation.summary import KNOWS_NOTHING, Decisions, Summary, SummaryRow
 from streamguard.training.evaluation.wording import NONE, number, seconds
 
 Cell: TypeAlias = str | tuple[str, str] | Figure
@@ -105,18 +105,18 @@ def sheets(evaluation: Evaluation, summary: Summary, conditions: Sequence[Condit
 
 
 def detail_sheets(summary: Summary) -> list[Sheet]:
-    """What only the report shows: whether the scores come true, and errors by what the quality gate looks at."""
+    """Tables that only the report shows: whether scores come true, and errors by what the quality gate looks at."""
     return [sheet for sheet in (_reliability_sheet(summary), *_error_sheets(summary)) if sheet.rows]
 
 
 _DECISIONS = ("AUC", "Recall", "Precision", "F1", "Real called fake")
 
 
-def _called(row: Row) -> str:
+def _called(row: SummaryRow) -> str:
     return row.name + " *" * row.borrowed
 
 
-def _seen(row: Row) -> tuple[Cell, ...]:
+def _seen(row: SummaryRow) -> tuple[Cell, ...]:
     return (f"{row.fakes}, {row.reals}", f"{row.groups} groups"), f"{row.judged}/{row.frames}"
 
 
@@ -124,7 +124,7 @@ def _decided(each: Decisions) -> tuple[Cell, ...]:
     return each.auc, each.recall, each.precision, each.f1, each.false_alarms
 
 
-def _baselines(row: Row) -> list[tuple[Cell, ...]]:
+def _baselines(row: SummaryRow) -> list[tuple[Cell, ...]]:
     kinds = ((row.by_frame.auc, _called(row)), (row.by_clip.auc, f"{_called(row)}, clips"))
     return [
         (name, auc, *(pair[which] for pair in row.baselines.values()))

@@ -1,4 +1,4 @@
-"""From records to figures with intervals: by set, by program, and of all sets at the end."""
+"""Figures with intervals from records: by set, by program, and of all sets at the end."""
 
 from __future__ import annotations
 
@@ -11,10 +11,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from streamguard.training.evaluation.alerts import Alarms, Delays, alarms_by, delays_of
-from streamguard.training.evaluation.bootstrap import Figure, auc_figure, draw, ratio_figure
-from streamguard.training.evaluation.calibrate import Reliability, reliability
 from streamguard.training.evaluation.errors_by import ErrorBin, errors_by
-from streamguard.training.evaluation.metrics import Bools, Floats
+from streamguard.training.evaluation.metrics import (
+    Bools,
+    Figure,
+    Floats,
+    Reliability,
+    auc_figure,
+    draw,
+    ratio_figure,
+    reliability,
+)
 from streamguard.training.evaluation.records import ClipRecord, Evaluation, FrameRecord
 
 Ints: TypeAlias = NDArray[np.int64]
@@ -52,7 +59,7 @@ class Decisions:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class SummaryRow:
     """The figures of one set, of one program's fakes in it, or of all sets.
 
     Attributes:
@@ -98,7 +105,7 @@ class Summary:
         errors: frame errors by what the quality gate looks at.
     """
 
-    rows: tuple[Row, ...]
+    rows: tuple[SummaryRow, ...]
     alarms: tuple[Alarms, ...]
     delays: tuple[Delays, ...]
     unjudged: Mapping[str, int]
@@ -140,7 +147,7 @@ def summarise(evaluation: Evaluation, *, n_boot: int = N_BOOT, seed: int = 0) ->
 
 def rows_of(
     clips: Sequence[ClipRecord], *, programs: bool = True, n_boot: int = N_BOOT, seed: int = 0
-) -> tuple[Row, ...]:
+) -> tuple[SummaryRow, ...]:
     """The figures of each set, and at the end of all sets.
 
     Args:
@@ -154,7 +161,7 @@ def rows_of(
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The fakes of a set, or of one program in it, and the real ones they are told from; fields as of `Row`."""
+    """The fakes of a set, or of one program in it, and the real ones they are told from; fields as of `SummaryRow`."""
 
     name: str
     fakes: Sequence[ClipRecord]
@@ -163,7 +170,7 @@ class Part:
 
 
 def parts_of(clips: Sequence[ClipRecord], *, programs: bool = True) -> list[Part]:
-    """What figures are given of: arguments and order as `rows_of`."""
+    """Parts that figures are given of: arguments and order as `rows_of`."""
     parts = []
     reals = [clip for clip in clips if not clip.label]
     for name in sorted({clip.set for clip in clips}):
@@ -225,7 +232,7 @@ class _Groups:
         return ratio_figure(top, bottom, self.drawn, np.bincount(units, minlength=size) > 0, reason)
 
     def auc(self, units: Ints, scores: Floats, label: Bools) -> Figure:
-        """Of the scores that are numbers."""
+        """AUC of the scores that are numbers."""
         known = ~np.isnan(scores)
         order = np.argsort(units[known], kind="stable")
         ends = np.cumsum(np.bincount(units[known], minlength=len(self.place)))[:-1]
@@ -246,7 +253,7 @@ class _Groups:
         )
 
 
-def _row(part: Part, named: Mapping[str, ClipRecord], n_boot: int, seed: int) -> Row:
+def _row(part: Part, named: Mapping[str, ClipRecord], n_boot: int, seed: int) -> SummaryRow:
     clips = [*part.fakes, *part.reals]
     groups = _Groups(clips, n_boot, seed)
     judged = [(clip, frame) for clip in clips for frame in clip.judged]
@@ -268,7 +275,7 @@ def _row(part: Part, named: Mapping[str, ClipRecord], n_boot: int, seed: int) ->
         none = "no fake is registered with a real one"
         return groups.ratio(groups.units(clip for clip, _, _ in of), values, np.ones(len(of)), none)
 
-    return Row(
+    return SummaryRow(
         name=part.name,
         fakes=len(part.fakes),
         reals=len(part.reals),

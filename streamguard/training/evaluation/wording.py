@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamguard.training.evaluation.bootstrap import Figure
+from streamguard.training.evaluation.metrics import Figure
 
 NONE = "\N{EN DASH}"
 DISCLAIMER = (

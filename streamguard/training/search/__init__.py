@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from streamguard.training.search.space import DIMENSIONS, Space
-from streamguard.training.search.study import SAMPLERS, Plan, Searched, Standing, search
+from streamguard.training.search.study import SAMPLERS, Searched, SearchPlan, Standing, search
 
-__all__ = ["DIMENSIONS", "SAMPLERS", "Plan", "Searched", "Space", "Standing", "search"]
+__all__ = ["DIMENSIONS", "SAMPLERS", "SearchPlan", "Searched", "Space", "Standing", "search"]

@@ -1,4 +1,4 @@
-"""What a search varies, and the recipe that a choice stands for."""
+"""Space of a search, and the recipe that a choice stands for."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ DIMENSIONS = {
     "dice": "weight of -ln(DICE) beside the BCE of the masks",
     "start": f"random weights (`{CHANCE}`), or the encoder as ImageNet taught it",
 }
-"""What can be varied."""
+"""Names that can be varied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Space:
             raise ConfigError(f"--vary {idle[0]}", "nothing in this recipe that it could change", "leave it out")
 
     def distributions(self) -> dict[str, BaseDistribution]:
-        """What is drawn from, by parameter: a dimension, or a source's share."""
+        """Distributions by parameter: a dimension, or a source's share."""
         first, names = self.recipe.stages[0], self.described()
         every: dict[str, BaseDistribution] = {
             "rate": FloatDistribution(1e-4, 1e-2, log=True),
@@ -76,7 +76,7 @@ class Space:
         return {name: every.get(name) or FloatDistribution(0.02, 1.0, log=True) for name in names}
 
     def described(self) -> dict[str, str]:
-        """What each parameter is, for people."""
+        """Description of each parameter, for people."""
         wanted = [name for name in DIMENSIONS if name in self.vary or not (self.vary or name in self._idle())]
         described: dict[str, str] = {}
         for name in wanted:

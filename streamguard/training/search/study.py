@@ -16,7 +16,7 @@ import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from streamguard.errors import ConfigError, DataError, OutputError, StreamguardError, one_line
-from streamguard.models import fresh
+from streamguard.models.networks import fresh
 from streamguard.training.pack import open_packs
 from streamguard.training.search.space import Space, lengthened
 from streamguard.training.search.trial import Pruned, Result, Task
@@ -31,7 +31,7 @@ MADE_OF, INTERRUPTED, FAILURE = "made_of", "interrupted", "failure"
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """A whole search.
 
     Attributes:
@@ -76,7 +76,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a search is.
+    """Progress of a search.
 
     Attributes:
         done: trials that are over, in any way but an interruption.
@@ -103,7 +103,7 @@ class Searched:
     new: int
 
 
-def search(plan: Plan, advance: Callable[[optuna.Study, Standing], None]) -> Searched:
+def search(plan: SearchPlan, advance: Callable[[optuna.Study, Standing], None]) -> Searched:
     """Do what is missing of the plan's trials; `advance` hears of each one's end, and once before the first.
 
     A trial that fails is kept with its reason, counts, and the study goes on. One that was interrupted is done again.
@@ -132,11 +132,11 @@ def standing(study: optuna.Study) -> Standing:
 
 
 def counts(trial: FrozenTrial) -> bool:
-    """Whether a trial is over, and not by an interruption."""
+    """Return whether a trial is over, and not by an interruption."""
     return trial.state.is_finished() and INTERRUPTED not in trial.user_attrs
 
 
-def _run(study: optuna.Study, plan: Plan, advance: Callable[[optuna.Study, Standing], None]) -> int:
+def _run(study: optuna.Study, plan: SearchPlan, advance: Callable[[optuna.Study, Standing], None]) -> int:
     space, left = plan.space.distributions(), max(0, plan.trials - standing(study).done)
     new, running = left, dict[Future[Result], Trial]()
     with workers(min(plan.workers, max(1, left)), plan.threads) as pool:
@@ -151,7 +151,7 @@ def _run(study: optuna.Study, plan: Plan, advance: Callable[[optuna.Study, Stand
     return new
 
 
-def _task(plan: Plan, trial: Trial) -> Task:
+def _task(plan: SearchPlan, trial: Trial) -> Task:
     recipe = lengthened(plan.space.recipe_of(trial.params), plan.steps, LOOKS if plan.prune else 1)
     return Task(recipe, plan.packs, plan.sets, plan.most, plan.out, plan.device)
 
@@ -187,7 +187,7 @@ class _Pruner:
             return trial.should_prune()
 
 
-def _watch(plan: Plan, study: optuna.Study, trial: Trial) -> Look | None:
+def _watch(plan: SearchPlan, study: optuna.Study, trial: Trial) -> Look | None:
     return _Pruner(plan.out / DATABASE, study.study_name, trial._trial_id) if plan.prune else None
 
 
@@ -236,7 +236,7 @@ def _locked(out: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _opened(plan: Plan, made_of: dict[str, Any]) -> Iterator[optuna.Study]:
+def _opened(plan: SearchPlan, made_of: dict[str, Any]) -> Iterator[optuna.Study]:
     thing, remedy = str(plan.out), "give another --out, or what the study was begun with"
     with ExitStack() as stack:
         try:
@@ -261,7 +261,7 @@ def _opened(plan: Plan, made_of: dict[str, Any]) -> Iterator[optuna.Study]:
 
 
 def _sweep(study: optuna.Study) -> None:
-    """What was running when a search was interrupted is done again."""
+    """Queue again what was running when the search was interrupted."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
         if trial.params:
             study.enqueue_trial(trial.params)
@@ -269,8 +269,8 @@ def _sweep(study: optuna.Study) -> None:
         study.tell(trial.number, state=TrialState.FAIL)
 
 
-def _made_of(plan: Plan) -> dict[str, Any]:
-    """What makes the trials of a study comparable; plain values.
+def _made_of(plan: SearchPlan) -> dict[str, Any]:
+    """Settings that make the trials of a study comparable; plain values.
 
     Raises:
         DataError: a pack that is needed is missing, or the held-out ones cannot give the objective.

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from streamguard.errors import DataError
-from streamguard.models import fresh
+from streamguard.models.networks import fresh
 from streamguard.training.held_out import HeldOutCrops
 from streamguard.training.pack import open_packs
 from streamguard.training.recipe import Recipe
@@ -21,7 +21,7 @@ from streamguard.training.trainer import Reached, Trainer
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a process needs to know to do a trial.
+    """Task of a process that does a trial.
 
     Attributes:
         recipe: with the choices made, of the trial's length; every validation before the last may end it.
@@ -42,7 +42,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of it.
+    """Result of a trial.
 
     Attributes:
         value: mean frame AUC over the held-out sets, 0..1.

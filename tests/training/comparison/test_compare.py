@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streamguard import models
 from streamguard.errors import ConfigError, DataError, OutputError, UnknownModel
-from streamguard.training.comparison.compare import STEPS, Plan, compare, only, timed
+from streamguard.models import LoadedModel, networks
+from streamguard.training.comparison.compare import STEPS, ComparisonPlan, compare, only, timed
 from streamguard.training.comparison.figures import cross_figures, pair_dices
 from streamguard.training.comparison.page import HOME, render, write_pages
 from streamguard.training.held_out import HeldCrop, HeldOutCrops
@@ -28,17 +28,17 @@ def packs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def plan(packs: Path, tmp_path: Path) -> Plan:
+def plan(packs: Path, tmp_path: Path) -> ComparisonPlan:
     stages = [{"steps": 9, "patch": 64, "pairs": 1, "rate": [1e-3, 1e-4]}]
     recipe = micro_recipe(tmp_path, stages=stages)
-    return Plan(recipe, packs, ("meso4",), ("all",), ("blur",), seconds=1.0, most=3)
+    return ComparisonPlan(recipe, packs, ("meso4",), ("all",), ("blur",), seconds=1.0, most=3)
 
 
 def untrained(name: str, share: float, note: str) -> None:
     pytest.fail(f"{name} was made again")
 
 
-def test_segmenters_and_classifiers_on_all_and_on_one_set(plan: Plan, tmp_path: Path) -> None:
+def test_segmenters_and_classifiers_on_all_and_on_one_set(plan: ComparisonPlan, tmp_path: Path) -> None:
     told: list[tuple[str, float]] = []
     plan = replace(plan, networks=("unet_lite0", "meso4"), trained_on=("all", "swaps"), workers=2)
     rows = compare(plan, tmp_path / "out", lambda name, share, note: told.append((name, share)))
@@ -62,8 +62,8 @@ def test_segmenters_and_classifiers_on_all_and_on_one_set(plan: Plan, tmp_path: 
     assert not list((tmp_path / "out" / "checkpoints").iterdir())
 
 
-def test_shipped_detectors_and_baselines_stand_beside(plan: Plan, tmp_path: Path) -> None:
-    models.save(green_detector(), tmp_path / "green")
+def test_shipped_detectors_and_baselines_stand_beside(plan: ComparisonPlan, tmp_path: Path) -> None:
+    networks.save(green_detector(), tmp_path / "green")
     references = (str(tmp_path / "green"), "blur", "sharpness", "brightness")
     green, blur, bright, sharp = compare(replace(plan, networks=(), references=references), tmp_path / "out")
     assert (green.name, blur.name) == ("green, as shipped", "blur, nothing")
@@ -75,7 +75,7 @@ def test_shipped_detectors_and_baselines_stand_beside(plan: Plan, tmp_path: Path
     assert not green.home
 
 
-def test_finished_rows_are_kept_and_others_join_them(plan: Plan, tmp_path: Path) -> None:
+def test_finished_rows_are_kept_and_others_join_them(plan: ComparisonPlan, tmp_path: Path) -> None:
     first = compare(plan, tmp_path)
     assert compare(plan, tmp_path, untrained) == first
     more = compare(replace(plan, networks=("resnet18",), trained_on=("swaps",), references=("brightness",)), tmp_path)
@@ -83,7 +83,7 @@ def test_finished_rows_are_kept_and_others_join_them(plan: Plan, tmp_path: Path)
     assert (more[0], more[2]) == (first[0], first[1])
 
 
-def test_a_broken_row_is_gone_on_with(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_row_is_gone_on_with(plan: ComparisonPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streamguard.training.trainer.SAVED_EVERY", 0.0)
     shares: list[float] = []
 
@@ -106,7 +106,7 @@ def test_a_broken_row_is_gone_on_with(plan: Plan, tmp_path: Path, monkeypatch: p
 
 
 def test_a_row_that_only_lacks_its_figures_is_not_trained_again(
-    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    plan: ComparisonPlan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def stopped(*arguments: object) -> None:
         raise KeyboardInterrupt
@@ -127,7 +127,7 @@ def test_a_row_that_only_lacks_its_figures_is_not_trained_again(
     [({"seconds": 2.0}, "seconds"), ({"workers": 2}, "workers"), ({"most": 2}, "most"), ({"recipe": None}, "recipe")],
 )
 def test_rows_of_other_settings_are_refused_by_name(
-    plan: Plan, tmp_path: Path, change: dict[str, object], words: str
+    plan: ComparisonPlan, tmp_path: Path, change: dict[str, object], words: str
 ) -> None:
     plan = replace(plan, references=())
     compare(plan, tmp_path)
@@ -138,7 +138,7 @@ def test_rows_of_other_settings_are_refused_by_name(
 
 
 @pytest.mark.parametrize(("side", "words"), [("train", "training packs"), ("validation", "validation packs")])
-def test_rows_of_other_packs_are_refused(plan: Plan, tmp_path: Path, side: str, words: str) -> None:
+def test_rows_of_other_packs_are_refused(plan: ComparisonPlan, tmp_path: Path, side: str, words: str) -> None:
     plan = replace(plan, packs=write_packs(tmp_path / "packs"), references=())
     compare(plan, tmp_path)
     write_crop_pack(plan.packs / side / "swaps", [example(n, "eve") for n in range(3)])
@@ -146,17 +146,18 @@ def test_rows_of_other_packs_are_refused(plan: Plan, tmp_path: Path, side: str, 
         compare(plan, tmp_path, untrained)
 
 
-def test_another_detector_of_the_same_name_is_refused(plan: Plan, tmp_path: Path) -> None:
+def test_another_detector_of_the_same_name_is_refused(plan: ComparisonPlan, tmp_path: Path) -> None:
     plan = replace(plan, networks=(), references=(str(tmp_path / "green"),))
-    models.save(green_detector(), tmp_path / "green")
+    networks.save(green_detector(), tmp_path / "green")
     compare(plan, tmp_path)
-    models.save(replace(green_detector(), spec=replace(green_detector().spec, threshold=0.7)), tmp_path / "green")
+    green = green_detector()
+    networks.save(LoadedModel(replace(green.spec, threshold=0.7), green.network), tmp_path / "green")
     with pytest.raises(DataError, match=r"`green, as shipped` .* \(weights\)"):
         compare(plan, tmp_path, untrained)
 
 
 @pytest.mark.parametrize("damage", ["", "{}", "no json"])
-def test_a_damaged_row_is_refused(plan: Plan, tmp_path: Path, damage: str) -> None:
+def test_a_damaged_row_is_refused(plan: ComparisonPlan, tmp_path: Path, damage: str) -> None:
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "meso4-all.json").write_text(damage)
     with pytest.raises(DataError, match=r"meso4-all\.json: damaged or of another version"):
@@ -167,7 +168,6 @@ def test_a_damaged_row_is_refused(plan: Plan, tmp_path: Path, damage: str) -> No
     ("change", "error", "words"),
     [
         ({"networks": ("meso4", "alexnet")}, UnknownModel, "alexnet: no network of that name. Choose one of unet"),
-        ({"networks": ("cnn_lstm",)}, UnknownModel, "no tracks of frames"),
         ({"trained_on": ("celeb",)}, ConfigError, "no source of the recipe .* Choose all, loose, real, swaps"),
         ({"references": ("nowhere",)}, UnknownModel, "nowhere"),
         ({"networks": (), "references": ()}, DataError, "nothing to compare"),
@@ -176,20 +176,20 @@ def test_a_damaged_row_is_refused(plan: Plan, tmp_path: Path, damage: str) -> No
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_trained(
-    plan: Plan, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
+    plan: ComparisonPlan, tmp_path: Path, change: dict[str, object], error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
         compare(replace(plan, **change), tmp_path / "out", untrained)  # type: ignore[arg-type]  # one field each
     assert not (tmp_path / "out").exists()
 
 
-def test_a_folder_that_cannot_be_written_is_told_at_once(plan: Plan, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_told_at_once(plan: ComparisonPlan, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"rows: cannot be made"):
         compare(plan, tmp_path / "file", untrained)
 
 
-def test_the_sources_of_one_set(plan: Plan) -> None:
+def test_the_sources_of_one_set(plan: ComparisonPlan) -> None:
     recipe = plan.recipe
     assert only(recipe, "all") is recipe
     (loose,) = only(recipe, "loose").sources
@@ -201,7 +201,7 @@ def test_the_sources_of_one_set(plan: Plan) -> None:
     assert (one.fakes, one.reals) == (("swaps",), ("real",))
 
 
-def test_a_start_that_has_seen_other_sets_is_left_out(plan: Plan) -> None:
+def test_a_start_that_has_seen_other_sets_is_left_out(plan: ComparisonPlan) -> None:
     recipe = plan.recipe.model_copy(update={"network": "unet_lite0", "start_from": "imagenet"})
     assert timed(recipe, "unet_lite0").start_from == "imagenet"
     assert timed(recipe, "unet_v1").start_from == ""
@@ -243,7 +243,7 @@ def test_figures_are_those_of_the_learning_curve(packs: Path) -> None:
         assert cell.auc.value == figures.auc
 
 
-def test_the_page_and_the_json_hold_every_row(plan: Plan, tmp_path: Path) -> None:
+def test_the_page_and_the_json_hold_every_row(plan: ComparisonPlan, tmp_path: Path) -> None:
     rows = compare(plan, tmp_path)
     evil = replace(rows[0], network="<script>alert(1)</script>")
     html = render([*rows, evil])

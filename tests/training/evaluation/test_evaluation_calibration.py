@@ -10,9 +10,7 @@ from hypothesis import strategies as st
 from scipy import optimize, special
 
 from streamguard.errors import DataError
-from streamguard.training.evaluation.calibrate import fit_platt, reliability
-from streamguard.training.evaluation.ellipse import blur, ellipse_mask
-from streamguard.training.evaluation.grid import largest_components
+from streamguard.training.evaluation.metrics import blur, ellipse_mask, fit_platt, largest_components, reliability
 
 
 def loss(fit: np.ndarray, raw: np.ndarray, labels: np.ndarray) -> float:

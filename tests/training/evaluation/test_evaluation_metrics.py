@@ -12,8 +12,7 @@ from scipy import stats
 from sklearn.metrics import f1_score, roc_auc_score
 
 from streamguard.errors import DataError
-from streamguard.training.evaluation.bootstrap import auc_figure, draw, ratio_figure
-from streamguard.training.evaluation.metrics import auc, dice
+from streamguard.training.evaluation.metrics import auc, auc_figure, dice, draw, ratio_figure
 
 # Few distinct values: ties are the rule, not the exception.
 scored = st.lists(st.tuples(st.integers(0, 6).map(lambda n: n / 6), st.booleans()), max_size=40)

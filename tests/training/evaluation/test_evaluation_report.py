@@ -16,13 +16,12 @@ import pytest
 from evaluation_samples import CREATED, clip, evaluation, frame, random_evaluation, still
 from rich.console import Console
 
+from streamguard.cli.evaluate import sheet_table
 from streamguard.errors import OutputError
-from streamguard.training.evaluation.page import sparkline
 from streamguard.training.evaluation.records import SCHEMA, ClipRecord, Evaluation
-from streamguard.training.evaluation.report import render, write_html, write_json
+from streamguard.training.evaluation.report import POINTS, json_report, render, score_runs, write_html
 from streamguard.training.evaluation.sheets import sheets
 from streamguard.training.evaluation.summary import summarise
-from streamguard.training.evaluation.table import sheet_table
 from streamguard.training.evaluation.wording import interval
 
 EVIL = '<script>alert("1")</script>&\''
@@ -138,10 +137,9 @@ def test_pictures_are_counted_and_not_listed() -> None:
     assert "judged by their whole square1" in text
 
 
-def test_json_carries_figures_and_frames(data: Evaluation, tmp_path: Path) -> None:
+def test_json_carries_figures_and_frames(data: Evaluation) -> None:
     summary = summarise(data, n_boot=50)
-    write_json(data, summary, tmp_path / "e.json")
-    written = json.loads((tmp_path / "e.json").read_text())
+    written = json.loads(json_report(data, summary))
     assert written["schema"] == SCHEMA
     figures, plain = written["summary"], written["evaluation"]
     assert figures["rows"][-1]["by_frame"]["auc"]["value"] == summary.rows[-1].by_frame.auc.value
@@ -149,7 +147,6 @@ def test_json_carries_figures_and_frames(data: Evaluation, tmp_path: Path) -> No
     assert sum(each["frames"] for each in figures["reliability"]["bins"]) == summary.rows[-1].judged
     assert plain["clips"][1]["frames"][3]["score"] == data.clips[1].frames[3].score
     assert plain["left_out"] == {"no such file": 2}
-    assert [path.name for path in tmp_path.iterdir()] == ["e.json"]
 
 
 def test_a_failed_write_leaves_the_old_report(
@@ -170,21 +167,24 @@ def test_a_failed_write_leaves_the_old_report(
 
 def test_a_missing_folder_is_an_output_error(data: Evaluation, tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="No such file"):
-        write_json(data, summarise(data, n_boot=10), tmp_path / "none" / "e.json")
+        write_html(data, summarise(data, n_boot=10), tmp_path / "none" / "e.html")
 
 
-def test_sparkline_shows_gaps_and_lone_points() -> None:
+def test_scores_over_time_show_gaps_and_lone_points() -> None:
     scores = [0.1, 0.9, None, 0.5, None, 0.2, 0.3]
-    path = re.search(r'd="([^"]*)"', sparkline([frame(i, score=s) for i, s in enumerate(scores)]))
-    assert path is not None
-    assert path[1].count("M") == 3
-    assert path[1].count("L") == 2
-    assert sparkline([]) == ""
-    assert "<path" in sparkline([frame(0)])
+    frames = [frame(i, score=s) for i, s in enumerate(scores)]
+    assert [[score for _, score in run] for run in score_runs(frames)] == [[0.1, 0.9], [0.5], [0.2, 0.3]]
+    assert [place for run in score_runs(frames) for place, _ in run] == pytest.approx([0, 1 / 6, 0.5, 5 / 6, 1])
+    whole = evaluation([clip("a", frames), clip("none", [])])
+    (path,) = re.findall(r'<path d="([^"]*)"', render(whole, summarise(whole, n_boot=20)))
+    assert (path.count("M"), path.count("L"), path.count("h0")) == (3, 2, 3)
+    assert score_runs([]) == []
 
 
 def test_long_clips_are_thinned() -> None:
-    assert len(sparkline([frame(i, score=i % 7 / 7) for i in range(20_000)])) < 4000
+    (run,) = score_runs([frame(i, score=i % 7 / 7) for i in range(20_001)])
+    assert len(run) <= POINTS
+    assert sum(score for _, score in run) / len(run) == pytest.approx(3 / 7, abs=0.01)
 
 
 def test_tables_show_figures_and_take_no_markup_from_names() -> None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 from evaluation_samples import random_evaluation
 
-from streamguard.training.evaluation.curves import AXES, errors_picture, on_axis, robustness_picture
-from streamguard.training.evaluation.pictures import DARK, LIGHT
+from streamguard.training.evaluation.pictures import AXES, DARK, LIGHT, errors_picture, on_axis, robustness_picture
 from streamguard.training.evaluation.records import Evaluation
-from streamguard.training.evaluation.report import render, write_json
+from streamguard.training.evaluation.report import json_report, render
 from streamguard.training.evaluation.robustness import Condition, condition
 from streamguard.training.evaluation.sheets import sheets
 from streamguard.training.evaluation.summary import rows_of, summarise
@@ -68,7 +66,7 @@ def test_pictures_are_drawn_where_there_is_something_to_draw(every: list[Conditi
     assert errors_picture((), LIGHT) is None
 
 
-def test_the_report_and_the_json_hold_every_condition(base: Evaluation, every: list[Condition], tmp_path: Path) -> None:
+def test_the_report_and_the_json_hold_every_condition(base: Evaluation, every: list[Condition]) -> None:
     summary = summarise(base, n_boot=50)
     page = render(base, summary, every)
     assert len(re.findall(r"data:image/png;base64,", page)) == 14
@@ -76,8 +74,7 @@ def test_the_report_and_the_json_hold_every_condition(base: Evaluation, every: l
     for words in ("12 too small", "800 kbit/s reached", "Unsent", "250k@360p: all sets", "q50, worst set: "):
         assert words in text
     assert "When the clips are compressed" not in render(base, summary)
-    write_json(base, summary, tmp_path / "e.json", every)
-    written = json.loads((tmp_path / "e.json").read_text())["summary"]["robustness"]
+    written = json.loads(json_report(base, summary, every))["summary"]["robustness"]
     assert [each["sending"]["name"] for each in written] == [each.sending.name for each in every]
     assert written[1]["rows"][-1]["by_frame"]["auc"]["value"] == every[1].rows[-1].by_frame.auc.value
     assert written[1]["delays"]["clips"] == 6

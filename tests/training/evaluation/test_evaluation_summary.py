@@ -11,7 +11,7 @@ from evaluation_samples import clip, evaluation, frame, random_evaluation, still
 
 from streamguard.training.evaluation.metrics import auc
 from streamguard.training.evaluation.records import ClipRecord
-from streamguard.training.evaluation.summary import Decisions, Row, clip_score, clip_verdict, rows_of, summarise
+from streamguard.training.evaluation.summary import Decisions, SummaryRow, clip_score, clip_verdict, rows_of, summarise
 
 
 def fake(name: str, *scores: float | None, **more: object) -> ClipRecord:
@@ -27,7 +27,7 @@ def figures(decisions: Decisions) -> list[float | None]:
     return [getattr(decisions, name).value for name in names]
 
 
-def by_name(clips: list[ClipRecord], n_boot: int = 20) -> dict[str, Row]:
+def by_name(clips: list[ClipRecord], n_boot: int = 20) -> dict[str, SummaryRow]:
     return {row.name: row for row in rows_of(clips, n_boot=n_boot)}
 
 

@@ -11,14 +11,14 @@ import optuna
 import pytest
 
 from streamguard.training.recipe import Recipe
-from streamguard.training.search import Plan, Searched, Space, Standing, search
+from streamguard.training.search import Searched, SearchPlan, Space, Standing, search
 from streamguard.training.search.space import lengthened
 from streamguard.training.search.trial import Result, Task
 
 
-def plan_of(recipe: Recipe, packs: Path, out: Path, trials: int = 3, steps: int = 2) -> Plan:
+def plan_of(recipe: Recipe, packs: Path, out: Path, trials: int = 3, steps: int = 2) -> SearchPlan:
     space = Space(recipe, ("shares", "pairs", "picture_loss"))
-    return Plan(space, packs, out, trials, steps, most=2, sampler="random")
+    return SearchPlan(space, packs, out, trials, steps, most=2, sampler="random")
 
 
 def quietly(study: optuna.Study, standing: Standing) -> None:
@@ -46,7 +46,7 @@ class KilledOnce:
         return True
 
 
-def fast(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> Searched:
+def fast(plan: SearchPlan, monkeypatch: pytest.MonkeyPatch) -> Searched:
     monkeypatch.setattr("streamguard.training.search.workers.attempt", pretended)
     return search(plan, quietly)
 
