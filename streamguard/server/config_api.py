@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from streamguard.errors import InvalidConfig, OutboxError, StreamguardError
-from streamguard.server.operations import Answer, Call, Operation, json_answer
+from streamguard.server.operations import Call, Operation, Success, json_answer
 from streamguard.server.problems import Problem
 from streamguard.server.reload import ReloadDocument, Reloader
 
@@ -30,7 +30,7 @@ class ConfigApi:
                 "Read the configuration file again, and change what is different.",
                 "admin",
                 self.reload,
-                (Answer(200, "What was changed, and what needs a restart.", ReloadDocument),),
+                (Success(200, "What was changed, and what needs a restart.", ReloadDocument),),
                 (409, 422, 503),
             )
         ]

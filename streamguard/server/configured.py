@@ -3,33 +3,64 @@
 from __future__ import annotations
 
 from streamguard.config import Changes, Config, StreamSettings
-from streamguard.errors import ConfigError
+from streamguard.errors import ConfigError, StreamsError
 from streamguard.media import SourceOptions
+from streamguard.media.sfu.room import is_room
 from streamguard.pipeline.guard import WatchOptions
 from streamguard.pipeline.restream import Restream
 from streamguard.server.auth import Tokens
 from streamguard.server.configured_rules import check_rules, settle_rules
 from streamguard.server.guards import Guards
-from streamguard.server.hub import Hub
-from streamguard.server.live_stream import LiveStream
 from streamguard.server.outputs import Outputs
-from streamguard.server.problems import Problem
-from streamguard.server.pulled import Pulled
+from streamguard.server.rooms import Rooms
+from streamguard.streams.hub import Hub
+from streamguard.streams.live_stream import LiveStream
+from streamguard.streams.request import StreamRequest
 
 
 class Configured:
-    """What comes of the configuration while the server runs.
+    """Streams, tokens and detectors of the configuration while the server runs.
 
     Args:
         hub: gets the streams, and knows the alerts.
         tokens: get changed.
         guards: judge; closed with this.
+        rooms: get those whose source is a conference room; closed by their owner.
     """
 
-    def __init__(self, hub: Hub, tokens: Tokens, guards: Guards) -> None:
-        self._hub, self._tokens, self._guards = hub, tokens, guards
+    def __init__(self, hub: Hub, tokens: Tokens, guards: Guards, rooms: Rooms) -> None:
+        self._hub, self._tokens, self._guards, self._rooms = hub, tokens, guards, rooms
         self._outputs = Outputs()
         self._live: dict[str, LiveStream] = {}
+        self._alone: dict[str, StreamSettings] = {}
+        self._unredirected: set[str] = set()
+
+    async def open_one(self, stream: StreamSettings, *, origin: str, redirects: bool = True) -> None:
+        """Fetch one stream that was not asked for by the configuration's file, or change it to this.
+
+        Args:
+            stream: how it is fetched and judged.
+            origin: `file` or `api`, as is told of it.
+            redirects: its http(s) source may redirect.
+
+        Raises:
+            ConfigError: there is no room, or a stream of that name was opened in another way.
+            ModelError, EngineError: its detector cannot be opened.
+        """
+        await self._guards.prepare([stream.model])
+        (self._unredirected.discard if redirects else self._unredirected.add)(stream.name)
+        before = self._alone.get(stream.name)
+        if before is not None:
+            await self._start_over(before, stream)
+        else:
+            await self._pull(stream)
+        self._live[stream.name].configured = origin == "file"
+        self._alone[stream.name] = stream
+
+    async def close_one(self, name: str, *, moved: bool) -> None:
+        """End a stream that `open_one` opened, and its outputs; a no-op where there is none."""
+        self._alone.pop(name, None)
+        await self._close(name, moved=moved)
 
     async def start(self, config: Config) -> None:
         """Settle the rules and fetch the streams.
@@ -39,7 +70,7 @@ class Configured:
             ModelError, EngineError: a stream's detector cannot be opened.
         """
         await self._guards.prepare(stream.model for stream in config.streams)
-        if self._hub.desk is not None:
+        if self._hub.desk is not None and self._hub.desk.lasting:
             await check_rules(self._hub.desk.alerts.subscriptions, config)
             await settle_rules(self._hub.desk.alerts.subscriptions, config)
         for stream in config.streams:
@@ -51,7 +82,8 @@ class Configured:
         await self._guards.aclose()
 
     async def change(self, changes: Changes, before: Config, after: Config) -> list[str]:
-        """Make the changes; a stream whose entry is the same is not touched, nor one whose rules alone changed.
+        """Make the changes; a stream whose entry is the same is not touched, nor one whose rules alone changed;
+        where `sampling` or `priority` alone did, it is judged so from then on and nothing of it begins anew.
 
         What was lost comes back: rules that were deleted, and streams that were removed over the API, failed or ended.
 
@@ -87,13 +119,14 @@ class Configured:
         return [stream.name for stream in lost]
 
     def _lost(self, changes: Changes, after: Config) -> list[StreamSettings]:
-        """Those whose entry is the same, and who play no more."""
+        """Return the streams whose entry is unchanged and that have ended."""
         new = {stream.name for stream in (*changes.streams.added, *changes.streams.changed)}
         there = {stream.name: stream for stream in self._hub.streams()}
         lost = []
         for stream in after.streams:
             present = there.get(stream.name)
-            if stream.name in new or (present is not None and not present.over):
+            # A room is joined again by itself.
+            if stream.name in new or _is_room(stream) or (present is not None and not present.over):
                 continue
             if present is None or self._ours(stream.name):
                 lost.append(stream)
@@ -112,47 +145,66 @@ class Configured:
             raise ConfigError("server.max_streams", cause, "raise it, or remove streams")
 
     async def _start_over(self, old: StreamSettings, new: StreamSettings) -> None:
-        same = old.model_copy(update={"rules": new.rules}) == new
-        if same and self._ours(new.name) and not self._hub.find(new.name).over:
+        if _is_room(old) or _is_room(new):
+            if old.model_copy(update={"rules": new.rules}) != new:
+                await self._pull(new)
+            return
+        light = {"rules": new.rules, "sampling": new.sampling, "priority": new.priority}
+        if old.model_copy(update=light) == new and self._ours(new.name) and not self._hub.find(new.name).over:
+            if (old.sampling, old.priority) != (new.sampling, new.priority):
+                sampling = new.sampling
+                await self._hub.find(new.name).retune(sampling.judged_per_second, new.priority, sampling.detect_every)
             return
         if not self._ours(new.name) or old.model != new.model:
             await self._pull(new)
             return
         restream = await self._outputs.settle(new, self._guards.find(new.model).spec.threshold)
         self._hub.find(new.name).restream = restream
-        await self._hub.swap(new.name, _pulled(new, restream))
+        await self._hub.swap(new.name, self._request(new, restream))
 
     def _ours(self, name: str) -> bool:
-        """Whether the stream of that name is the configuration's: somebody may have removed it and taken the name."""
+        """Return whether that stream is the configuration's: it may have been removed and its name reused."""
         return any(stream is self._live.get(name) for stream in self._hub.streams())
 
-    async def _close(self, name: str) -> None:
+    async def _close(self, name: str, *, moved: bool = False) -> None:
+        await self._rooms.close(name)
         if self._ours(name):
-            await self._hub.close(name)
+            await self._hub.close(name, moved=moved)
         self._live.pop(name, None)
         await self._outputs.close(name)
 
     async def _pull(self, stream: StreamSettings) -> None:
         await self._close(stream.name)
         guard = self._guards.find(stream.model)
+        if _is_room(stream):
+            self._rooms.open(stream, guard)
+            return
         restream = await self._outputs.settle(stream, guard.spec.threshold)
         try:
-            live = self._hub.pull(stream.name, _pulled(stream, restream), guard, settled=True)
-            live.restream = restream
+            live = self._hub.pull(stream.name, self._request(stream, restream), guard, settled=True)
+            live.restream, live.configured = restream, True
             self._live[stream.name] = live
-        except Problem as problem:
+        except StreamsError as error:
             await self._outputs.close(stream.name)
-            # Between the check and this somebody took the name, or the server is ending.
-            raise ConfigError(f"streams.{stream.name}", problem.detail, problem.remedy) from None
+            # Between the check and this the name was taken, or the server is ending.
+            raise ConfigError(f"streams.{stream.name}", error.cause, error.remedy) from None
+
+    def _request(self, stream: StreamSettings, restream: Restream | None) -> StreamRequest:
+        return _request(stream, restream, redirects=stream.name not in self._unredirected)
 
 
-def _pulled(stream: StreamSettings, restream: Restream | None) -> Pulled:
+def _is_room(stream: StreamSettings) -> bool:
+    return is_room(stream.source.get_secret_value())
+
+
+def _request(stream: StreamSettings, restream: Restream | None, *, redirects: bool) -> StreamRequest:
     sampling = stream.sampling
-    return Pulled(
+    return StreamRequest(
         stream.source.get_secret_value(),
         SourceOptions(
             transport=stream.transport,
             hwaccel=stream.hwaccel,
+            redirects=redirects,
             verify_tls=stream.verify_tls,
             read_timeout=stream.stall_seconds,
             token=stream.token.get_secret_value() if stream.token else None,

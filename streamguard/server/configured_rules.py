@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 
 from streamguard.alerts import Subscriptions
+from streamguard.alerts.formats import PEOPLE
 from streamguard.config import Config, RuleSettings, subscribed
 from streamguard.errors import ConfigError, SubscriptionError
 
@@ -17,14 +18,14 @@ def subscription_id(rule: str) -> str:
 
 
 async def check_rules(subscriptions: Subscriptions, config: Config) -> None:
-    """Whether all rules can be settled.
+    """Return whether all rules can be settled.
 
     Raises:
         ConfigError: a URL leads where webhooks may not go.
     """
     for rule in config.rules:
         try:
-            await subscriptions.check_url(rule.url.get_secret_value())
+            await subscriptions.check_url(rule.url.get_secret_value(), rule.format)
         except SubscriptionError as error:
             raise ConfigError(f"rules.{rule.name}.url", error.cause, error.remedy) from None
 
@@ -44,19 +45,25 @@ async def settle_rules(subscriptions: Subscriptions, config: Config, before: Con
             stays done.
     """
     present = {each.id: each for each in await subscriptions.list() if each.id.startswith(_PREFIX)}
-    secrets = {rule.name: rule.secret for rule in before.rules} if before else {}
+    kept = {rule.name: rule for rule in before.rules} if before else {}
     for rule in config.rules:
         id, wanted, url = subscription_id(rule.name), subscribed(rule, config.streams), rule.url.get_secret_value()
         old = present.pop(id, None)
+        secret = rule.secret.get_secret_value() if rule.secret else ""
+        if old is not None and old.format != rule.format and PEOPLE in {old.format, rule.format}:
+            # What waits was written for the other kind.
+            await subscriptions.delete(id)
+            old = None
         if old is None:
-            secret = rule.secret.get_secret_value()
             await subscriptions.create(url, rule=wanted, format=rule.format, name=_title(rule), secret=secret, id=id)
             continue
-        if (old.url, old.rule, old.format, old.name) != (url, wanted, rule.format, _title(rule)):
-            moved = url if url != old.url else None
+        # The address of a notice is a secret, and cannot be read back.
+        same = (known := kept.get(rule.name)) is not None and known.url == rule.url if rule.notice else old.url == url
+        if not same or (old.rule, old.format, old.name) != (wanted, rule.format, _title(rule)):
+            moved = None if same else url
             await subscriptions.change(id, url=moved, rule=wanted, format=rule.format, name=_title(rule))
-        if secrets.get(rule.name) != rule.secret:
-            await subscriptions.rotate(id, secret=rule.secret.get_secret_value())
+        if not rule.notice and ((known := kept.get(rule.name)) is None or known.secret != rule.secret):
+            await subscriptions.rotate(id, secret=secret)
     for id in present:
         await subscriptions.delete(id)
 

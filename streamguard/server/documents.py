@@ -1,4 +1,4 @@
-"""What travels as JSON: requests, answers and messages. The OpenAPI document is made of these."""
+"""Requests, answers and messages of the API, as JSON. The OpenAPI document is made of these."""
 
 from __future__ import annotations
 
@@ -6,15 +6,20 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 
-from streamguard.config import STREAM_NAME, Scope
+from streamguard.config import LIVE_NAME, STREAM_NAME, SamplingSettings, Scope
 from streamguard.inference import EngineState
-from streamguard.types import EventKind, Verdict
+from streamguard.streams.status import Origin, State
+from streamguard.types import Closing, EventKind, Verdict
 
-StreamName = Annotated[str, StringConstraints(pattern=STREAM_NAME)]
+NewStreamName = Annotated[str, StringConstraints(pattern=STREAM_NAME)]
+StreamName = Annotated[str, StringConstraints(pattern=LIVE_NAME)]
 Source = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Share = Annotated[float, Field(ge=0, le=1)]
-State = Literal["starting", "up", "down", "ended", "failed"]
+Priority = Annotated[int, Field(ge=1, le=10)]
+_OLD: JsonDict = {"deprecated": True}
+"""Note of a field that is deprecated and still works."""
 
 
 class Document(BaseModel):
@@ -53,13 +58,15 @@ class RatesDocument(Document):
 
 
 class SamplingDocument(Document):
-    """How much of a stream is judged, in frames per second over the last five seconds."""
+    """Rates at which a stream is judged, in frames per second over the last five seconds."""
 
-    most: float | None = Field(description="`judged_per_second` as asked for; null: all there is time for.")
-    asked: float = Field(description="What there is to judge: what comes, but no more than `most`.")
+    judged_per_second: float | None = Field(description="As asked for; null: all there is time for.")
+    detect_every: int = Field(description="As asked for.")
+    most: float | None = Field(description="The same as `judged_per_second`.", json_schema_extra=_OLD)
+    asked: float = Field(description="Rate to judge: the arriving frames, at most `judged_per_second`.")
     judged: float
     reduced: bool = Field(
-        description="There is not the time for what was asked for, or for 5 a second where `most` is null."
+        description="There is not the time for what was asked for, or for 5 a second where `judged_per_second` is null."
     )
 
 
@@ -79,7 +86,7 @@ class LatencyDocument(Document):
 
 
 class VoteDocument(Document):
-    """How a face's frames become its verdict."""
+    """Settings of the vote: a face's frames become its verdict."""
 
     window: Annotated[float, Field(gt=0)] = Field(description="Seconds of frames that count.")
     open_share: Share = Field(
@@ -90,7 +97,7 @@ class VoteDocument(Document):
 
 
 class OutputDocument(Document):
-    """Where a stream is sent on to, and how that does."""
+    """Output of a stream: its address and its state."""
 
     target: str = Field(description="Without secrets.")
     up: bool = Field(description="Whether packets flow.")
@@ -109,14 +116,22 @@ class StreamDocument(Document):
 
     name: StreamName
     kind: Literal["published", "pulled"]
+    origin: Origin = Field(
+        description="file: of the configuration; api: added over the API, and fetched again after a restart; "
+        "published: sent to this server."
+    )
     source: str | None = Field(description="Where it is pulled from, without secrets.")
     state: State
     detail: str
     verdict: Verdict
+    last_verdict: Verdict | None = Field(
+        description="Of the newest judged frame, also after pictures have stopped; null before the first."
+    )
     width: int
     height: int
     viewers: int
     rates: RatesDocument
+    priority: int = Field(description="Its weight where there is not time for all.")
     sampling: SamplingDocument
     totals: TotalsDocument
     latency_ms: LatencyDocument | None
@@ -140,27 +155,33 @@ class NewStream(Document):
     """A stream to fetch."""
 
     source: Source = Field(description="rtsp(s), rtmp(s), http(s) or udp URL; a path or `camera:0` where allowed.")
-    name: StreamName | None = Field(default=None, description="Default: made of the source.")
+    name: NewStreamName | None = Field(default=None, description="Default: made of the source.")
     transport: Literal["tcp", "udp"] = "tcp"
     loop: bool = Field(default=True, description="A file starts over at its end.")
+    sampling: SamplingSettings = Field(default_factory=SamplingSettings, description="As in the configuration file.")
     judged_per_second: Annotated[float, Field(gt=0, le=240)] | None = Field(
-        default=None, description="Judge no more frames of it in a second."
+        default=None, description="Write `sampling.judged_per_second`, which goes before it.", json_schema_extra=_OLD
     )
-    priority: Annotated[int, Field(ge=1, le=10)] = Field(
+    priority: Priority = Field(
         default=1, description="Where there is not time for all, a stream of 2 is judged twice as often as one of 1."
     )
 
 
 class StreamChange(Document):
-    """What is to be different; the stream starts over with it, and its viewers stay. Without any it plays on."""
+    """Changes to a stream. With another source, transport or loop the stream starts over, and its viewers stay.
+    Where `sampling` and `priority` alone are given it plays on: no face, alert or count begins anew."""
 
     source: Source | None = None
     transport: Literal["tcp", "udp"] | None = None
     loop: bool | None = None
+    sampling: SamplingSettings | None = Field(
+        default=None, description="What is left out of it stays; `judged_per_second` of null takes the limit away."
+    )
+    priority: Priority | None = None
 
 
 class EventDocument(Document):
-    """Something worth telling."""
+    """Event of a stream or of a face."""
 
     id: str
     kind: EventKind
@@ -174,6 +195,8 @@ class EventDocument(Document):
     model: str
     engine: str
     detail: str
+    cause: Closing | None = Field(description="Of `fake.closed`: why. Only `cleared` is an all-clear.")
+    incident: str | None = Field(description="Of a face's events: one person called fake in one stream.")
     snapshot: str | None = Field(description="URL of the picture, if one is kept.")
 
 
@@ -196,13 +219,13 @@ class EventQuery(Document):
 
 
 class SnapshotQuery(Document):
-    """How the picture looks."""
+    """Settings of the picture."""
 
     mask: Annotated[int, Field(ge=0, le=1)] = Field(default=0, description="1: with masks, boxes and verdicts.")
 
 
 class PlayQuery(Document):
-    """How the video looks."""
+    """Settings of the video."""
 
     overlay: Literal["live", "exact", "none"] = Field(
         default="live",
@@ -221,7 +244,7 @@ class EngineDocument(Document):
 
 
 class EnginesDocument(Document):
-    """What can judge here, and what does."""
+    """Detectors and engines that can judge here, and those in use."""
 
     model: str = Field(description="The detector in use, with its hash.")
     engine: str = Field(description="The engine in use, with its hash.")
@@ -234,7 +257,7 @@ class EnginesDocument(Document):
 
 
 class IceServerDocument(Document):
-    """As RTCIceServer of WebRTC."""
+    """ICE server, as WebRTC's RTCIceServer."""
 
     urls: list[str]
     username: str | None = None
@@ -242,19 +265,21 @@ class IceServerDocument(Document):
 
 
 class IceServersDocument(Document):
-    """What to hand to RTCPeerConnection."""
+    """Settings for RTCPeerConnection."""
 
     ice_servers: list[IceServerDocument]
 
 
 class AccessDocument(Document):
-    """What the token of the request opens."""
+    """Scopes of the request's token."""
 
-    scopes: list[Scope] = Field(description="Of `admin`, `publish` and `view`; `admin` brings all. No token: all.")
+    scopes: list[Scope] = Field(
+        description="Of `admin`, `publish`, `review` and `view`; `admin` brings all. No token: all."
+    )
 
 
 class LoadDocument(Document):
-    """How loaded the machine is. Frames per second over the last five seconds, all streams together."""
+    """Load of the machine. Frames per second over the last five seconds, all streams together."""
 
     streams: int
     reduced: int = Field(description="Streams judged less often than asked for, because there is not the time.")
@@ -268,7 +293,7 @@ class LoadDocument(Document):
 
 
 class HealthDocument(Document):
-    """Whether the server lives, and takes work."""
+    """Health of the server: it runs, and accepts work."""
 
     status: Literal["ok", "starting", "draining", "no-engine", "overloaded", "stuck"] = Field(
         description="overloaded: work is taken, and streams are judged less often than asked for; stuck: an engine "
@@ -292,7 +317,7 @@ class FaceMessage(Document):
 
 
 class VerdictMessage(Document):
-    """What is said of one frame; sent over the data channel and as `verdict` of the event stream."""
+    """Verdict of one frame; sent over the data channel and as `verdict` of the event stream."""
 
     type: Literal["verdict"] = "verdict"
     stream: StreamName
@@ -308,4 +333,4 @@ class VerdictMessage(Document):
 
 def dump(document: BaseModel) -> dict[str, Any]:
     """The document as plain JSON values."""
-    return document.model_dump(mode="json")
+    return document.model_dump(mode="json", by_alias=True)

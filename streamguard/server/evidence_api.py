@@ -1,4 +1,4 @@
-"""Evidence over HTTP: by signed links for whoever holds them, and erased by stream."""
+"""Evidence over HTTP: read by signed links, erased by stream."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import base64
 from aiohttp import web
 
 from streamguard.server import webhook_documents as docs
-from streamguard.server.alert_problems import desk_of, told
+from streamguard.server.alert_problems import as_problems, desk_of, memory_of
 from streamguard.server.api import V1
-from streamguard.server.hub import Hub
-from streamguard.server.operations import Answer, Call, Operation, json_answer
+from streamguard.server.operations import Call, Operation, Success, json_answer
 from streamguard.server.problems import not_found
+from streamguard.streams.hub import Hub
+from streamguard.streams.stream_events import Erased
 
 _TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".webm": "video/webm", ".json": "application/json"}
 
@@ -36,7 +37,7 @@ class EvidenceApi:
                 "A file of an alert's evidence, by the signed link in the alert.",
                 "nothing",
                 self.file,
-                (Answer(200, "The file.", "application/octet-stream"),),
+                (Success(200, "The file.", "application/octet-stream"),),
                 (403, 404, 410, 422, 503),
                 query=docs.EvidenceQuery,
             ),
@@ -47,18 +48,20 @@ class EvidenceApi:
                 "Whether evidence is kept, and how to verify it.",
                 "view",
                 self.describe,
-                (Answer(200, "The key.", docs.EvidenceDocument),),
+                (Success(200, "The key.", docs.EvidenceDocument),),
                 (503,),
+                by_stream=True,
             ),
             Operation(
                 "DELETE",
                 f"{V1}/streams/{{stream}}/evidence",
                 "eraseEvidence",
-                "Erase all evidence and pictures of a stream, one that is no more, too.",
+                "Erase all evidence and pictures of a stream, also of one that has ended; its incidents if asked for.",
                 "admin",
                 self.erase,
-                (Answer(200, "They are erased.", docs.ErasedDocument),),
-                (503,),
+                (Success(200, "They are erased.", docs.ErasedDocument),),
+                (422, 503),
+                query=docs.EraseQuery,
             ),
         ]
 
@@ -68,7 +71,7 @@ class EvidenceApi:
         path = "/".join(call.part(name) for name in ("folder", "event", "file"))
         if keeper is None:
             raise not_found("evidence", path, "This server keeps none.")
-        async with told():
+        async with as_problems():
             found = await keeper.find(path, call.query.model_dump())
         # The query is a key: the link must neither be kept by a cache nor passed on.
         headers = {"Cache-Control": "private, no-store", "Content-Type": _TYPES.get(found.suffix, "text/plain")}
@@ -80,16 +83,20 @@ class EvidenceApi:
         key = base64.b64encode(keeper.public_key).decode() if keeper is not None else None
         return json_answer(docs.EvidenceDocument(enabled=keeper is not None, public_key=key))
 
-    async def erase(self, call: Call[None, None]) -> web.Response:
+    async def erase(self, call: Call[None, docs.EraseQuery]) -> web.Response:
         """DELETE /streams/{stream}/evidence."""
-        stream, keeper = call.part("stream"), desk_of(self._hub).evidence
-        count = 0
-        if keeper is not None:
-            async with told():
-                count = await keeper.erase(stream)
+        stream, desk = call.part("stream"), memory_of(self._hub)
+        count = incidents = 0
+        async with as_problems():
+            if desk.evidence is not None:
+                count = await desk.evidence.erase(stream)
         self._hub.events.forget_pictures(stream)
         for each in self._hub.streams():
             if each.name == stream:
-                for reader in each.readers:
-                    reader.put_erased()
-        return json_answer(docs.ErasedDocument(events=count))
+                each.notices.publish(Erased())
+        async with as_problems():
+            await desk.alerts.settle()
+            await desk.alerts.history.forget_evidence(stream)
+            if call.query.incidents:
+                incidents = await desk.alerts.history.erase(stream)
+        return json_answer(docs.ErasedDocument(events=count, incidents=incidents))

@@ -34,14 +34,14 @@ class Guards:
         """Open guards for those detectors that have none. Not to be cancelled: a compiling engine cannot be.
 
         Raises:
-            ModelError, EngineError, ConfigError: as `Guard.open`; those opened until then stay.
+            ModelError, EngineError, ConfigError: as `Guard.load`; those opened until then stay.
         """
         wanted = self._settings
         for model in models:
             if model is not None and model != wanted.model and model not in self._more:
                 # They share one machine, and so the order of whose frame is next.
                 opening = partial(
-                    Guard.open, model, wanted.engine, threads=wanted.threads, cache=wanted.cache, turns=self._own.turns
+                    Guard.load, model, wanted.engine, threads=wanted.threads, cache=wanted.cache, turns=self._own.turns
                 )
                 self._more[model] = await asyncio.to_thread(opening)
 

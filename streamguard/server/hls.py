@@ -13,9 +13,9 @@ from streamguard.errors import CorruptMedia
 from streamguard.media.output import Target
 from streamguard.media.output.segment import BrowserSegment, browser_segment
 from streamguard.server.auth import forbidden
-from streamguard.server.hub import Hub
-from streamguard.server.operations import Answer, Call, Operation
+from streamguard.server.operations import Call, Operation, Success
 from streamguard.server.problems import Problem, not_found
+from streamguard.streams.hub import Hub
 
 _PLAYLIST, _SEGMENT, _MP4 = "application/vnd.apple.mpegurl", "video/mp2t", "video/mp4"
 _KEPT = 24
@@ -47,7 +47,7 @@ class HlsFiles:
                 "Playlist or segment of an HLS output; a segment's name with `.mp4` has it as fragmented MP4.",
                 "own",
                 self.file,
-                (Answer(200, "The file.", _PLAYLIST, {START: "Of fragmented MP4: seconds on the stream's clock."}),),
+                (Success(200, "The file.", _PLAYLIST, {START: "Of fragmented MP4: seconds on the stream's clock."}),),
                 (404, 422),
                 token_in_query=True,
             )
@@ -71,10 +71,10 @@ class HlsFiles:
         return web.FileResponse(path, headers={"Content-Type": _SEGMENT, "Cache-Control": "no-store"})
 
     def _target(self, call: Call[None, None]) -> Target:
-        if not (call.caller.may("view") or call.caller.may("publish")):
+        if not (call.caller.may_somewhere("view") or call.caller.may_somewhere("publish")):
             raise forbidden("view")
         stream = self._hub.find(call.part("stream"))
-        if not call.caller.may_view(stream.owner):
+        if not call.caller.may_view(stream.name, stream.owner):
             raise forbidden("view")
         number = call.part("output")
         targets = stream.restream.targets if stream.restream is not None else ()

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
 from prometheus_client.metrics_core import Metric
 
-from streamguard.server.alert_metrics import alert_metrics
-from streamguard.server.buckets import cumulated
-from streamguard.server.event_log import EventLog
-from streamguard.server.fault_metrics import engine_metrics, interruption_metrics
-from streamguard.server.hub import Hub
-from streamguard.server.live_stream import LiveStream
-from streamguard.server.load_metrics import batcher_metrics, load_metrics
-from streamguard.server.meter import BUCKETS
-from streamguard.server.output_status import output_metrics
+from streamguard.server.metric_families import (
+    alert_metrics,
+    batcher_metrics,
+    cumulated,
+    engine_metrics,
+    interruption_metrics,
+    load_metrics,
+    mark_metric,
+    output_metrics,
+)
 from streamguard.server.sessions import SessionBook
+from streamguard.streams.hub import Hub
+from streamguard.streams.live_events import LiveEvents
+from streamguard.streams.live_stream import LiveStream
+from streamguard.streams.meter import BUCKETS
 from streamguard.types import EventKind
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -35,13 +40,18 @@ class Metrics:
     """
 
     def __init__(
-        self, hub: Hub, book: SessionBook, events: EventLog, requests: Counter[tuple[str, int]], version: str
+        self, hub: Hub, book: SessionBook, events: LiveEvents, requests: Counter[tuple[str, int]], version: str
     ) -> None:
         self._hub, self._book, self._events = hub, book, events
         self._requests, self._version = requests, version
+        self._more: list[Callable[[], Iterator[Metric]]] = []
         self._registry = CollectorRegistry()
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
+
+    def add(self, more: Callable[[], Iterator[Metric]]) -> None:
+        """Tell these, too."""
+        self._more.append(more)
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -79,11 +89,15 @@ class Metrics:
             events.add_metric([kind.value], self._events.counts[kind])
         yield events
         if self._hub.desk is not None:
-            yield from alert_metrics(self._hub.desk.alerts)
+            if self._hub.desk.lasting:
+                yield from alert_metrics(self._hub.desk.alerts)
+            yield mark_metric(self._hub.desk.alerts.history)
         requests = CounterMetricFamily("streamguard_http_requests", "Answered requests.", labels=["method", "status"])
         for (method, status), count in sorted(self._requests.items()):
             requests.add_metric([method, str(status)], count)
         yield requests
+        for more in self._more:
+            yield from more()
 
 
 def _stages(streams: list[LiveStream]) -> Iterator[Metric]:
@@ -104,21 +118,21 @@ def _frames(streams: list[LiveStream]) -> Iterator[Metric]:
     judged = CounterMetricFamily("streamguard_frames_judged", "Frames with a verdict.", labels=["stream"])
     dropped = CounterMetricFamily("streamguard_frames_dropped", "Frames never judged.", labels=["stream"])
     state = GaugeMetricFamily("streamguard_stream_state", "1 for the present state.", labels=["stream", "state"])
-    fake = GaugeMetricFamily("streamguard_stream_fake", "1 while a face is held for fake.", labels=["stream"])
+    fake = GaugeMetricFamily("streamguard_stream_fake", "1 while a face is called fake.", labels=["stream"])
     bitrate = GaugeMetricFamily("streamguard_publisher_bits_per_second", "Received bits.", labels=["stream"])
     loss = GaugeMetricFamily("streamguard_publisher_packet_loss_ratio", "Share of packets lost.", labels=["stream"])
     for stream in streams:
-        document = stream.document()
-        received.add_metric([stream.name], document.totals.received)
-        judged.add_metric([stream.name], document.totals.judged)
-        dropped.add_metric([stream.name], document.totals.dropped)
+        status = stream.status()
+        received.add_metric([stream.name], status.totals.received)
+        judged.add_metric([stream.name], status.totals.judged)
+        dropped.add_metric([stream.name], status.totals.dropped)
         for each in _STATES:
-            state.add_metric([stream.name, each], float(document.state == each))
-        fake.add_metric([stream.name], float(document.verdict == "FAKE"))
-        if document.bitrate_kbps is not None:
-            bitrate.add_metric([stream.name], document.bitrate_kbps * 1000)
-        if document.packet_loss is not None:
-            loss.add_metric([stream.name], document.packet_loss)
+            state.add_metric([stream.name, each], float(status.state == each))
+        fake.add_metric([stream.name], float(status.verdict == "FAKE"))
+        if status.transport.bitrate_kbps is not None:
+            bitrate.add_metric([stream.name], status.transport.bitrate_kbps * 1000)
+        if status.transport.packet_loss is not None:
+            loss.add_metric([stream.name], status.transport.packet_loss)
     yield from (received, judged, dropped, state, fake, bitrate, loss)
 
 
@@ -146,7 +160,7 @@ def _viewers(streams: list[LiveStream]) -> Iterator[Metric]:
         "streamguard_verdicts_dropped", "Verdict messages that a slow data channel lost.", labels=["stream"]
     )
     for stream in streams:
-        channel.add_metric([stream.name], stream.channels.dropped)
+        channel.add_metric([stream.name], stream.reports.refused)
         for mode, feed in stream.feeds.items():
             viewers.add_metric([stream.name, mode], feed.viewers)
             pictures.add_metric([stream.name, mode], feed.pictures)

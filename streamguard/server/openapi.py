@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from streamguard.config import STREAM_NAME
+from streamguard.config import LIVE_NAME
 from streamguard.server.documents import ProblemDocument, VerdictMessage
-from streamguard.server.operations import Answer, Operation
+from streamguard.server.operations import Operation, Success
 from streamguard.server.problems import PROBLEM_TYPE
 
 _REF = "#/components/schemas/{model}"
 _PARTS: dict[str, dict[str, Any]] = {
-    "stream": {"type": "string", "pattern": STREAM_NAME},
+    "stream": {"type": "string", "pattern": LIVE_NAME},
+    "check": {"type": "string", "minLength": 1, "maxLength": 64},
     "id": {"type": "string", "minLength": 1, "maxLength": 64},
     "event": {"type": "string", "minLength": 1, "maxLength": 64},
+    "incident": {"type": "string", "minLength": 1, "maxLength": 64},
     "webhook": {"type": "string", "minLength": 1, "maxLength": 64},
     "delivery": {"type": "string", "minLength": 1, "maxLength": 160},
     "folder": {"type": "string", "minLength": 1, "maxLength": 64},
@@ -26,6 +29,9 @@ _PARTS: dict[str, dict[str, Any]] = {
     "output": {"type": "string", "pattern": "^[0-9]{1,4}$"},
     "segment": {"type": "string", "minLength": 1, "maxLength": 255},
 }
+
+_FILE: dict[str, Any] = {"type": "string", "format": "binary"}
+_FILE_FORM: dict[str, Any] = {"type": "object", "properties": {"file": _FILE}, "required": ["file"]}
 
 
 def openapi(operations: Sequence[Operation], version: str, *, tokens: bool) -> dict[str, Any]:
@@ -65,6 +71,11 @@ def _schemas(operations: Iterable[Operation]) -> dict[str, Any]:
             asked[operation.body] = None
     pairs: list[Any] = [(model, "serialization") for model in models]
     pairs += [(model, "validation") for model in asked]
+    return _definitions(tuple(pairs))
+
+
+@cache
+def _definitions(pairs: tuple[Any, ...]) -> dict[str, Any]:
     _, definitions = models_json_schema(pairs, ref_template=_REF)
     return dict(definitions.get("$defs", {}))
 
@@ -73,7 +84,7 @@ def _operation(operation: Operation, *, tokens: bool) -> dict[str, Any]:
     answers = {str(answer.status): _answer(answer) for answer in operation.answers}
     failures = [*operation.problems, 405, 421]
     if operation.need != "nothing" and tokens:
-        failures += [401, 403]
+        failures += [401, 403, 429]
     for status in sorted(set(failures)):
         answers[str(status)] = {
             "description": HTTPStatus(status).phrase,
@@ -86,12 +97,19 @@ def _operation(operation: Operation, *, tokens: bool) -> dict[str, Any]:
         "responses": answers,
     }
     if operation.body is not None:
-        content = "application/json" if isinstance(operation.body, type) else operation.body
-        schema = _ref(operation.body) if isinstance(operation.body, type) else {"type": "string"}
-        made["requestBody"] = {"required": True, "content": {content: {"schema": schema}}}
+        made["requestBody"] = {"required": True, "content": _content(operation.body)}
     if tokens:
         made["security"] = [] if operation.need == "nothing" else [{"bearer": []}]
     return made
+
+
+def _content(body: type[BaseModel] | str | tuple[str, ...]) -> dict[str, Any]:
+    """Return the schema of a request's body."""
+    if isinstance(body, type):
+        return {"application/json": {"schema": _ref(body)}}
+    if isinstance(body, str):
+        return {body: {"schema": {"type": "string"}}}
+    return {kind: {"schema": _FILE_FORM if kind == "multipart/form-data" else _FILE} for kind in body}
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
@@ -118,7 +136,7 @@ def _parameter_schema(schema: dict[str, Any]) -> dict[str, Any]:
     return {**(kinds[0] if kinds else {}), **rest, **default}
 
 
-def _answer(answer: Answer) -> dict[str, Any]:
+def _answer(answer: Success) -> dict[str, Any]:
     made: dict[str, Any] = {"description": answer.description}
     if answer.headers:
         made["headers"] = {

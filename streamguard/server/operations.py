@@ -10,20 +10,30 @@ from aiohttp import web
 from pydantic import BaseModel, ValidationError
 
 from streamguard.config import Scope
-from streamguard.server.auth import Caller, Tokens, forbidden
+from streamguard.server.auth import Tokens, forbidden
+from streamguard.server.caller import Caller
 from streamguard.server.documents import dump
 from streamguard.server.problems import Problem
 
 MOST_JSON = 64 * 1024
 Need: TypeAlias = Scope | Literal["own", "nothing"]
 """The scope an operation needs. `own`: it decides itself, by the stream's owner. `nothing`: no token at all."""
+_SHOWS_EVIDENCE = {
+    "evidence",
+    "eventSnapshot",
+    "judgeClip",
+    "reportIncident",
+    "checkReport",
+    "exportIncidentsCsv",
+    "exportIncidentsJson",
+}
 B = TypeVar("B", bound=BaseModel | None)
 Q = TypeVar("Q", bound=BaseModel | None)
 
 
 @dataclass(frozen=True, slots=True)
 class Call(Generic[B, Q]):
-    """A request that was let in, with what was read of it."""
+    """Accepted request, with its parsed parts."""
 
     request: web.Request
     caller: Caller
@@ -36,7 +46,7 @@ class Call(Generic[B, Q]):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Success:
     """One success answer: its status, what it is for, its content.
 
     Attributes:
@@ -62,10 +72,12 @@ class Operation:
         handler: answers a `Call`.
         answers: successes.
         problems: status codes of failures, beside those every operation has.
-        body: the document of a JSON body; or a media type that the handler reads itself.
+        body: the document of a JSON body; or media types that the handler reads itself.
         query: the document of the query.
         headers: request header fields the handler looks at: name -> what it says.
         token_in_query: a browser loads it without header fields.
+        by_stream: it looks itself at which streams the caller may see; otherwise, where its path names no stream, the
+            caller needs the scope over all.
     """
 
     method: str
@@ -74,28 +86,48 @@ class Operation:
     summary: str
     need: Need
     handler: Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
-    answers: tuple[Answer, ...]
+    answers: tuple[Success, ...]
     problems: tuple[int, ...] = ()
-    body: type[BaseModel] | str | None = None
+    body: type[BaseModel] | str | tuple[str, ...] | None = None
     query: type[BaseModel] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     token_in_query: bool = False
+    by_stream: bool = False
+
+    @property
+    def audited(self) -> bool:
+        """Return whether it is kept who did it: whatever changes something beside sessions; and what shows evidence."""
+        changes = self.method not in {"GET", "OPTIONS"} and not self.path.startswith(("/whep/", "/whip/sessions/"))
+        return changes or self.name in _SHOWS_EVIDENCE
 
 
-def bind(operation: Operation, tokens: Tokens) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-    """The aiohttp handler of an operation: lets in, reads, answers."""
+def bind(
+    operation: Operation,
+    tokens: Tokens,
+    note: Callable[[Operation, web.Request, Caller, web.StreamResponse], None],
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    """The aiohttp handler of an operation: lets in, reads, answers, and has it noted for the audit log."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        caller = Caller(None, frozenset())
+        caller = tokens.stranger(request)
         if operation.need != "nothing":
-            caller = tokens.caller(request, in_query=operation.token_in_query)
-            if operation.need != "own" and not caller.may(operation.need):
+            caller = await tokens.caller(request, in_query=operation.token_in_query)
+            if operation.need != "own" and not _opens(operation, operation.need, caller, request):
                 raise forbidden(operation.need)
         query = _query(request, operation.query) if operation.query else None
         body = await _body(request, operation.body) if isinstance(operation.body, type) else None
-        return await operation.handler(Call(request, caller, body, query))
+        answer = await operation.handler(Call(request, caller, body, query))
+        note(operation, request, caller, answer)
+        return answer
 
     return handle
+
+
+def _opens(operation: Operation, need: Scope, caller: Caller, request: web.Request) -> bool:
+    stream = request.match_info.get("stream")
+    if stream is not None:
+        return caller.may_on(need, stream)
+    return caller.may_somewhere(need) if operation.by_stream else caller.may(need)
 
 
 def json_answer(document: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -145,4 +177,4 @@ def _query(request: web.Request, model: type[BaseModel]) -> BaseModel:
 def _invalid(where: str, error: ValidationError) -> Problem:
     first = error.errors(include_input=False, include_url=False, include_context=False)[0]
     place = ".".join(str(part) for part in (where, *first["loc"]))
-    return Problem(422, "invalid", f"{place}: {first['msg']}.", "Correct it; /api/v1/openapi.json tells the form.")
+    return Problem(422, "invalid", f"{place}: {first['msg']}.", "Correct it; the form is in /api/v1/openapi.json.")

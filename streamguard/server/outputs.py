@@ -1,12 +1,11 @@
-"""Where configured streams are sent on to: one restream per stream that has outputs."""
+"""Outputs of configured streams: one restream per stream that has outputs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from structlog.contextvars import bound_contextvars
-
 from streamguard.config import StreamSettings
+from streamguard.logs import log_fields
 from streamguard.pipeline.restream import Restream
 
 
@@ -39,7 +38,7 @@ class Outputs:
         if not targets:
             return None
         # What its tasks log is known to be of this stream.
-        with bound_contextvars(stream=stream.name):
+        with log_fields(stream=stream.name):
             made = await Restream(targets, threshold).__aenter__()
         self._open[stream.name] = targets, made
         return made

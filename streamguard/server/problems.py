@@ -1,4 +1,4 @@
-"""Failed requests, told as `application/problem+json` (RFC 9457)."""
+"""Failed requests as `application/problem+json` (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from aiohttp import web
+
+from streamguard.errors import NameInUse, NotPulled, Overloaded, StreamsError, UnknownStream
 
 PROBLEM_TYPE = "application/problem+json"
 
@@ -43,6 +45,26 @@ class Problem(Exception):
         )
 
 
+_STREAMS: tuple[tuple[type[StreamsError], int, str], ...] = (
+    (UnknownStream, 404, "not-found"),
+    (NameInUse, 409, "name-in-use"),
+    (NotPulled, 409, "not-pulled"),
+    (Overloaded, 503, "overloaded"),
+)
+
+
+def problem_of(error: StreamsError) -> Problem:
+    """Return the problem document."""
+    status, kind = next((status, name) for kind, status, name in _STREAMS if isinstance(error, kind))
+    headers = {"Retry-After": str(error.wait)} if isinstance(error, Overloaded) else None
+    return Problem(status, kind, sentence(error.cause), sentence(error.remedy), headers)
+
+
+def sentence(text: str) -> str:
+    """A clause as a sentence."""
+    return f"{text[0].upper()}{text[1:]}." if text else ""
+
+
 def not_found(what: str, name: str, remedy: str = "") -> Problem:
     """There is no such thing."""
     return Problem(404, "not-found", f"There is no {what} `{name}`.", remedy)
@@ -51,5 +73,5 @@ def not_found(what: str, name: str, remedy: str = "") -> Problem:
 def overloaded(
     detail: str, retry_after: int = 5, remedy: str = "Try again later, or raise the limit in the settings."
 ) -> Problem:
-    """No more of it now; the caller may come back (RFC 9110, 10.2.3)."""
+    """Refusal for now; the caller may come back (RFC 9110, 10.2.3)."""
     return Problem(503, "overloaded", detail, remedy, {"Retry-After": str(retry_after)})

@@ -7,22 +7,22 @@ import contextlib
 from collections.abc import Callable
 from dataclasses import replace
 
-import structlog
 from pydantic import Field
 
 from streamguard.config import Changes, Config, apply, diff
 from streamguard.errors import ConfigError, InvalidConfig, StreamguardError
+from streamguard.logs import get_logger
 from streamguard.server.configured import Configured
 from streamguard.server.documents import Document
 
-log = structlog.get_logger("streamguard.config")
+log = get_logger("streamguard.config")
 
 LIVE = frozenset({"server.tokens", "server.max_streams", "server.admission"})
 """Keys beside streams and rules that can be changed while the server runs."""
 
 
 class ReloadDocument(Document):
-    """What became of reading the configuration again."""
+    """Result of reading the configuration again."""
 
     streams_added: list[str]
     streams_changed: list[str]
@@ -55,7 +55,7 @@ class Reloader:
 
     @property
     def possible(self) -> bool:
-        """Whether there is a file to read."""
+        """Return whether there is a file to read."""
         return self._reread is not None
 
     async def reload(self) -> ReloadDocument:
@@ -76,7 +76,7 @@ class Reloader:
     async def aclose(self) -> None:
         """Wait for what is under way."""
         for task in tuple(self._tasks):
-            # It has told of its failure in the log.
+            # Its failure is in the log.
             with contextlib.suppress(Exception):
                 await task
 
@@ -114,11 +114,11 @@ class Reloader:
 
 
 def _split(found: Changes, before: Config) -> tuple[Changes, tuple[str, ...]]:
-    """What can be changed now, and the keys of what cannot."""
+    """Return the settings that can be changed now, and the keys of those that cannot."""
     live = tuple(
         (key, value)
         for key, value in found.values
-        # Whether there are tokens at all decides who is let in without one, and by which host names.
+        # The first or last token decides who is let in without one, and by which host names.
         if key in LIVE and (key != "server.tokens" or bool(value) == bool(before.server.tokens))
     )
     kept = {key for key, _ in live}

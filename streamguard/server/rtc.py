@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 
-import structlog
 from aiohttp import web
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.exceptions import OperationError
 from aiortc.rtcdatachannel import RTCDataChannel
 
 from streamguard.config import STREAM_NAME, IceServerSettings
+from streamguard.logs import get_logger
+from streamguard.media.aiortc_hooks import keep_received, on_estimate, on_picture_loss
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.media.published import published_frames
-from streamguard.media.received_packets import keep_received
+from streamguard.pipeline.stream import FrameReport
 from streamguard.server.auth import forbidden
 from streamguard.server.documents import PlayQuery
-from streamguard.server.hub import Hub
-from streamguard.server.ice_links import ice_links
-from streamguard.server.live_stream import LiveStream, Transport
+from streamguard.server.messages import verdict_json
 from streamguard.server.offer import (
     MOST_BYTES,
     Offer,
@@ -30,16 +29,20 @@ from streamguard.server.offer import (
     read_fragment,
     read_offer,
 )
-from streamguard.server.operations import Answer, Call, Operation, read_body
+from streamguard.server.operations import Call, Operation, Success, read_body
 from streamguard.server.problems import Problem
-from streamguard.server.receiver_estimate import on_estimate
 from streamguard.server.sessions import Kind, Session, SessionBook
+from streamguard.streams.hub import Hub
+from streamguard.streams.live_stream import LiveStream
+from streamguard.streams.status import Transport
 
-log = structlog.get_logger("streamguard.session")
+log = get_logger("streamguard.session")
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
 CHANNEL = "verdicts"
-_CREATED = Answer(
+_MOST_BUFFERED = 64 * 1024
+"""Bytes that wait to be sent on a data channel; then it loses verdicts."""
+_CREATED = Success(
     201,
     "The SDP answer.",
     SDP,
@@ -89,7 +92,7 @@ class RtcEndpoints:
         return [publish, *self._beside("whip", publish), play, *self._beside("whep", play)]
 
     def _beside(self, kind: Kind, endpoint: Operation) -> list[Operation]:
-        """What both protocols have beside their POST."""
+        """Return the operations of both protocols beside their POST."""
         session, title = f"/{kind}/sessions/{{id}}", endpoint.name.capitalize()
         return [
             Operation(
@@ -99,7 +102,7 @@ class RtcEndpoints:
                 "What can be posted here.",
                 "nothing",
                 self.options,
-                (Answer(204, "See its header fields.", None, {"Accept-Post": SDP}),),
+                (Success(204, "See its header fields.", None, {"Accept-Post": SDP}),),
             ),
             Operation(
                 "PATCH",
@@ -108,7 +111,7 @@ class RtcEndpoints:
                 "Add ICE candidates.",
                 "own",
                 self.trickle(kind),
-                (Answer(204, "They were taken."),),
+                (Success(204, "They were taken."),),
                 (400, 404, 412, 413, 415, 422, 428),
                 body=FRAGMENT,
                 headers={"If-Match": "The session's ETag."},
@@ -120,7 +123,7 @@ class RtcEndpoints:
                 "End the session.",
                 "own",
                 self.end(kind),
-                (Answer(200, "It has ended."),),
+                (Success(200, "It has ended."),),
                 (404,),
             ),
         ]
@@ -146,16 +149,18 @@ class RtcEndpoints:
             if keeper is not None:
                 _keep_packets(session.pc, video, keeper)
             answer = await _answer(session.pc)
-            stream = self._hub.publish(name, partial(published_frames, video, name), call.caller.name, keeper)
+            stream = await self._hub.publish(name, partial(published_frames, video, name), call.caller.name, keeper)
             stream.probe = _Probe(session.pc)
             session.pc.remove_all_listeners("datachannel")
-            session.pc.on("datachannel", _Verdicts(stream).opened)
+            verdicts = _Verdicts(stream)
+            session.pc.on("datachannel", verdicts.opened)
             for channel in channels:
-                _Verdicts(stream).opened(channel)
+                verdicts.opened(channel)
             forget = stream.when_over(session.request_close)
 
             async def closed() -> None:
                 forget()
+                verdicts.forget()
                 await self._hub.close(name)
 
             self._book.open(session, closed)
@@ -164,10 +169,10 @@ class RtcEndpoints:
     async def play(self, call: Call[None, PlayQuery]) -> web.Response:
         """POST /whep/{stream}."""
         stream = self._hub.find(call.part("stream"))
-        if not call.caller.may_view(stream.owner):
+        if not call.caller.may_view(stream.name, stream.owner):
             raise forbidden("view")
         if stream.over:
-            detail = f"The stream `{stream.name}` is over: {stream.document().detail}."
+            detail = f"The stream `{stream.name}` is over: {stream.status().detail}."
             raise Problem(409, "not-playing", detail, "Play it once it is up again.", {"Retry-After": "5"})
         offer = read_offer(await read_body(call.request, SDP, MOST_BYTES))
         if not offer.receives:
@@ -181,7 +186,12 @@ class RtcEndpoints:
             track = stream.join(call.query.overlay, chosen_codec(draft.sdp))
             try:
                 sender = session.pc.addTrack(track)
-                _on_picture_loss(session, sender, track.request_keyframe)
+
+                def lost() -> None:
+                    session.pli += 1
+                    track.request_keyframe()
+
+                on_picture_loss(sender, lost)
                 on_estimate(sender, track.told_bitrate)
                 answer = await _answer(session.pc)
             except BaseException:
@@ -240,7 +250,7 @@ class RtcEndpoints:
 
     async def options(self, call: Call[None, None]) -> web.Response:
         """OPTIONS of an endpoint."""
-        # Anybody may ask this, so it tells no credentials of ICE servers.
+        # No token is needed for this, so it holds no credentials of ICE servers.
         return web.Response(status=204, headers={"Accept-Post": SDP, "Allow": "OPTIONS, POST"})
 
     def _mine(self, kind: Kind, call: Call[None, None]) -> Session:
@@ -258,20 +268,27 @@ class RtcEndpoints:
 
 
 class _Verdicts:
-    """Hands the data channels of one session to its stream."""
+    """Tells the verdicts of a stream on the data channels of one session; one that is backed up loses its own only."""
 
     def __init__(self, stream: LiveStream) -> None:
         self._stream = stream
-        self._channels: list[RTCDataChannel] = []
+        self._forget: list[Callable[[], None]] = []
 
     def opened(self, channel: RTCDataChannel) -> None:
         if channel.label == CHANNEL:
-            self._channels.append(channel)
-            self._stream.channels.add(channel)
+            self._forget.append(self._stream.reports.listen(partial(self._tell, channel)))
 
     def forget(self) -> None:
-        for channel in self._channels:
-            self._stream.channels.drop(channel)
+        for forget in self._forget:
+            forget()
+
+    def _tell(self, channel: RTCDataChannel, report: FrameReport) -> bool:
+        if channel.readyState != "open":
+            return True
+        if channel.bufferedAmount > _MOST_BUFFERED:
+            return False
+        channel.send(verdict_json(self._stream.name, report))
+        return True
 
 
 class _Probe:
@@ -321,16 +338,27 @@ async def _answer(pc: RTCPeerConnection) -> str:
     return pc.localDescription.sdp
 
 
-def _on_picture_loss(session: Session, sender: object, ask: Callable[[], None]) -> None:
-    def asked() -> None:
-        session.pli += 1
-        ask()
-
-    # aiortc calls this on PLI and FIR; for a track of packets it would do nothing.
-    sender._send_keyframe = asked  # type: ignore[attr-defined]  # private
-
-
 def _check_name(name: str) -> None:
     if not re.fullmatch(STREAM_NAME, name):
         remedy = "Use up to 64 letters, digits, dots, dashes and underscores."
         raise Problem(400, "bad-name", "This cannot be a stream's name.", remedy)
+
+
+def ice_links(servers: Iterable[IceServerSettings]) -> list[str]:
+    """ICE servers as WHIP sends them: one `Link` header field value per URL (RFC 9725, 4.6)."""
+    links = []
+    for server in servers:
+        for url in server.urls:
+            link = f'<{url}>; rel="ice-server"'
+            if server.username is not None:
+                link += f"; username={_quoted(server.username)}"
+            if server.credential is not None:
+                link += f'; credential={_quoted(server.credential.get_secret_value())}; credential-type="password"'
+            links.append(link)
+    return links
+
+
+def _quoted(text: str) -> str:
+    """A quoted-string (RFC 9110, 5.6.4)."""
+    safe = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{safe}"'

@@ -8,13 +8,13 @@ import secrets
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from typing import Literal, TypeAlias
 
-import structlog
 from aiortc import RTCConfiguration, RTCIceServer, RTCPeerConnection
 
-from streamguard.media.peer_connection import close_connection, make_connection
+from streamguard.logs import get_logger
+from streamguard.media.aiortc_hooks import close_connection, make_connection
 from streamguard.server.problems import Problem, overloaded
 
-log = structlog.get_logger("streamguard.session")
+log = get_logger("streamguard.session")
 Kind: TypeAlias = Literal["whip", "whep"]
 
 
@@ -46,12 +46,12 @@ class Session:
         return f"/{self.kind}/sessions/{self.id}"
 
     def request_close(self) -> None:
-        """Let it end; whoever runs it closes it."""
+        """Ask it to end; its owner closes it."""
         self._closing = True
         self._changed.set()
 
     async def run(self, connect_timeout: float) -> str:
-        """Until it has ended, and why; closes the connection.
+        """Wait until it has ended, close the connection, and return the reason.
 
         Args:
             connect_timeout: seconds until media must be able to flow.
@@ -112,10 +112,6 @@ class SessionBook:
             # An id is a secret of its session; it is not repeated.
             raise Problem(404, "not-found", "There is no such session; it may have ended.", "Start a new one.")
         return session
-
-    def of_stream(self, stream: str) -> list[Session]:
-        """The sessions that publish or play a stream."""
-        return [session for session in self._sessions.values() if session.stream == stream]
 
     @contextlib.asynccontextmanager
     async def opening(self, kind: Kind, stream: str, owner: str | None) -> AsyncGenerator[Session, None]:

@@ -1,4 +1,4 @@
-"""Where events go besides the API: sinks of installed packages, each with a bounded queue of its own.
+"""Sinks of events besides the API, from installed packages, each with a bounded queue of its own.
 
 In the `pyproject.toml` of a plugin::
 
@@ -9,19 +9,18 @@ In the `pyproject.toml` of a plugin::
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Any, Protocol
 
-import structlog
-
+from streamguard.channel import Latest, cancel_and_wait
 from streamguard.errors import ConfigError
+from streamguard.logs import get_logger
 from streamguard.plugins import collect
 from streamguard.types import Event
 
 GROUP = "streamguard.sinks"
-log = structlog.get_logger("streamguard.sink")
+log = get_logger("streamguard.sink")
 _WAITING = 1000
 
 
@@ -33,13 +32,13 @@ class Sink(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """No more will come."""
+        """Take the end of events."""
         ...
 
 
 @cache
 def sink_plugins() -> Mapping[str, Callable[[], Sink]]:
-    """How sinks are made, by name.
+    """Return the factories of sinks by name.
 
     Raises:
         ConfigError: a plugin cannot be loaded, or two have one name.
@@ -57,7 +56,7 @@ def make_sinks(names: Iterable[str]) -> dict[str, Sink]:
 
 
 def find_sink(name: str) -> Callable[[], Sink]:
-    """How the sink of that name is made.
+    """Return the factory of the sink of that name.
 
     Raises:
         ConfigError: as `make_sinks`.
@@ -78,36 +77,35 @@ class SinkRunner:
 
     def __init__(self, name: str, sink: Sink) -> None:
         self._name, self._sink = name, sink
-        self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._waiting: Latest[Event] = Latest(_WAITING)
+        self._failed = 0
         self._task = asyncio.create_task(self._run(), name=f"sink {name}")
-        self.dropped = 0
+
+    @property
+    def dropped(self) -> int:
         """Events lost, by waiting too long or by an error of the sink."""
+        return self._waiting.dropped + self._failed
 
     def put(self, event: Event) -> None:
         """Add an event; never waits."""
-        if self._queue.qsize() >= _WAITING:
-            self._queue.get_nowait()
-            self.dropped += 1
-        self._queue.put_nowait(event)
+        self._waiting.put(event)
 
     async def aclose(self, limit: float = 5.0) -> None:
         """Hand over what waits, for `limit` seconds at the most, and close the sink."""
-        self._queue.put_nowait(None)
+        self._waiting.close()
         await asyncio.wait([self._task], timeout=limit)
-        self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await cancel_and_wait(self._task)
         try:
             await self._sink.aclose()
         except Exception:
             log.exception("sink failed to close", sink=self._name)
 
     async def _run(self) -> None:
-        while (event := await self._queue.get()) is not None:
+        async for event in self._waiting:
             try:
                 await self._sink.put(event)
             except Exception:
-                self.dropped += 1
+                self._failed += 1
                 log.exception("sink failed", sink=self._name, id=event.id)
 
 

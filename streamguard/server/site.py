@@ -8,9 +8,9 @@ from aiohttp import web
 
 from streamguard.inference import EngineState
 from streamguard.server.documents import HealthDocument, LoadDocument
-from streamguard.server.hub import Hub
 from streamguard.server.metrics import CONTENT_TYPE, Metrics
-from streamguard.server.operations import Answer, Call, Operation, json_answer
+from streamguard.server.operations import Call, Operation, Success, json_answer
+from streamguard.streams.hub import Hub
 
 PAGE = Path(__file__).with_name("page")
 
@@ -28,13 +28,13 @@ class Site:
 
     def operations(self) -> list[Operation]:
         """Health and metrics."""
-        health = (Answer(200, "Yes.", HealthDocument), Answer(503, "No.", HealthDocument))
+        health = (Success(200, "Yes.", HealthDocument), Success(503, "No.", HealthDocument))
         text = "text/plain"
         return [
             Operation("GET", "/health/live", "live", "Whether the process works.", "nothing", self.live, health),
             Operation("GET", "/health/ready", "ready", "Whether work is taken.", "nothing", self.ready, health),
             Operation(
-                "GET", "/metrics", "metrics", "Prometheus metrics.", "view", self.metrics, (Answer(200, "All.", text),)
+                "GET", "/metrics", "metrics", "Prometheus metrics.", "view", self.metrics, (Success(200, "All.", text),)
             ),
         ]
 
@@ -52,7 +52,7 @@ class Site:
             return json_answer(HealthDocument(status="draining"), 503)
         states = {guard.engine_health.state for guard in self._hub.guards()}
         if "failed" in states:
-            # Whoever has another server had better ask that one.
+            # Clients with several servers should use another one.
             return json_answer(HealthDocument(status="no-engine", engine="failed"), 503)
         load = self._hub.load.state()
         told = LoadDocument(

@@ -27,7 +27,7 @@ class SourcePolicy:
 
     @property
     def redirects(self) -> bool:
-        """Whether an http(s) source may redirect: its next address is known to nobody who could check it."""
+        """Return whether an http(s) source may redirect: its next address could not be checked."""
         return self._local
 
     async def checked(self, source: str) -> str:
@@ -70,7 +70,7 @@ class SourcePolicy:
 
 
 def public(address: str) -> bool:
-    """Whether the IP address is one of the public internet, however it is dressed."""
+    """Return whether the IP address is one of the public internet, however it is dressed."""
     ip = ipaddress.ip_address(address)
     if isinstance(ip, ipaddress.IPv6Address):
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)

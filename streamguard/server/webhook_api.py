@@ -1,4 +1,4 @@
-"""Webhooks of the REST API: who is told what, what was sent, and sending it again."""
+"""Webhooks of the REST API: subscriptions, deliveries, and sending again."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any, TypeAlias
 from aiohttp import web
 
 from streamguard.alerts import Created, Delivery, DeliveryStatus, Subscription
-from streamguard.alerts.clock import utc
 from streamguard.alerts.finishing import finished
+from streamguard.clock import utc
 from streamguard.server import webhook_documents as docs
-from streamguard.server.alert_problems import desk_of, told
+from streamguard.server.alert_problems import as_problems, desk_of
 from streamguard.server.api import V1
-from streamguard.server.hub import Hub
-from streamguard.server.operations import Answer, Call, Operation, json_answer
+from streamguard.server.operations import Call, Operation, Success, json_answer
 from streamguard.server.problems import not_found
+from streamguard.streams.hub import Hub
 
 WEBHOOKS = f"{V1}/webhooks"
 Handler: TypeAlias = Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]
@@ -36,11 +36,11 @@ class WebhookApi:
     def operations(self) -> list[Operation]:
         """The operations; all need the scope admin."""
         one = f"{WEBHOOKS}/{{webhook}}"
-        subscription = (Answer(200, "The subscription.", docs.WebhookDocument),)
-        made = (Answer(201, "It was made; its secret.", docs.WebhookSecretDocument, {"Location": "Its URL."}),)
-        secret = (Answer(200, "The new secret.", docs.WebhookSecretDocument),)
-        delivery = (Answer(202, "It is sent.", docs.DeliveryDocument),)
-        page = (Answer(200, "A page of the log.", docs.DeliveriesDocument),)
+        subscription = (Success(200, "The subscription.", docs.WebhookDocument),)
+        made = (Success(201, "It was made; its secret.", docs.WebhookSecretDocument, {"Location": "Its URL."}),)
+        secret = (Success(200, "The new secret.", docs.WebhookSecretDocument),)
+        delivery = (Success(202, "It is sent.", docs.DeliveryDocument),)
+        page = (Success(200, "A page of the log.", docs.DeliveriesDocument),)
         refused = (403, 413, 415, 422, 503)
         operations = [
             Operation(
@@ -50,7 +50,7 @@ class WebhookApi:
                 "All subscriptions.",
                 "admin",
                 self.list,
-                (Answer(200, "The subscriptions.", docs.WebhooksDocument),),
+                (Success(200, "The subscriptions.", docs.WebhooksDocument),),
                 (503,),
             ),
             Operation(
@@ -83,7 +83,7 @@ class WebhookApi:
                 "Forget a subscription and its deliveries.",
                 "admin",
                 self.remove,
-                (Answer(204, "It is forgotten."),),
+                (Success(204, "It is forgotten."),),
                 (404, 503),
             ),
             Operation(
@@ -155,7 +155,7 @@ class WebhookApi:
                 "Send again what happened in a time range.",
                 "admin",
                 self.replay_range,
-                (Answer(202, "They are sent.", docs.ReplayedDocument),),
+                (Success(202, "They are sent.", docs.ReplayedDocument),),
                 (404, *refused),
                 body=docs.ReplayRange,
             ),
@@ -165,14 +165,14 @@ class WebhookApi:
 
     async def list(self, call: Call[None, None]) -> web.Response:
         """GET /webhooks."""
-        async with told():
+        async with as_problems():
             found = await desk_of(self._hub).alerts.subscriptions.list()
         return json_answer(docs.WebhooksDocument(webhooks=[_subscription(each) for each in found]))
 
     async def add(self, call: Call[docs.NewWebhook, None]) -> web.Response:
         """POST /webhooks."""
         new = call.body
-        async with told():
+        async with as_problems():
             created = await desk_of(self._hub).alerts.subscriptions.create(
                 new.url,
                 rule=new.rule,
@@ -184,13 +184,13 @@ class WebhookApi:
 
     async def get(self, call: Call[None, None]) -> web.Response:
         """GET /webhooks/{webhook}."""
-        async with told():
+        async with as_problems():
             return _told(await desk_of(self._hub).alerts.subscriptions.get(call.part("webhook")))
 
     async def change(self, call: Call[docs.WebhookChange, None]) -> web.Response:
         """PATCH /webhooks/{webhook}."""
         new = call.body
-        async with told():
+        async with as_problems():
             changed = await desk_of(self._hub).alerts.subscriptions.change(
                 call.part("webhook"), url=new.url, rule=new.rule, format=new.format, name=new.name
             )
@@ -198,24 +198,24 @@ class WebhookApi:
 
     async def remove(self, call: Call[None, None]) -> web.Response:
         """DELETE /webhooks/{webhook}."""
-        async with told():
+        async with as_problems():
             await desk_of(self._hub).alerts.subscriptions.delete(call.part("webhook"))
         return web.Response(status=204)
 
     async def pause(self, call: Call[None, None]) -> web.Response:
         """POST /webhooks/{webhook}/pause."""
-        async with told():
+        async with as_problems():
             return _told(await desk_of(self._hub).alerts.subscriptions.pause(call.part("webhook")))
 
     async def resume(self, call: Call[None, None]) -> web.Response:
         """POST /webhooks/{webhook}/resume."""
-        async with told():
+        async with as_problems():
             return _told(await desk_of(self._hub).alerts.subscriptions.resume(call.part("webhook")))
 
     async def rotate(self, call: Call[docs.WebhookRotation, None]) -> web.Response:
         """POST /webhooks/{webhook}/rotate."""
         secret = call.body.secret.get_secret_value() if call.body.secret else ""
-        async with told():
+        async with as_problems():
             rotated = await desk_of(self._hub).alerts.subscriptions.rotate(
                 call.part("webhook"), secret=secret, overlap=call.body.overlap_seconds
             )
@@ -223,14 +223,14 @@ class WebhookApi:
 
     async def test(self, call: Call[None, None]) -> web.Response:
         """POST /webhooks/{webhook}/test."""
-        async with told():
+        async with as_problems():
             sent = await desk_of(self._hub).alerts.deliveries.test(call.part("webhook"))
         return json_answer(_delivery(sent), 202)
 
     async def deliveries(self, call: Call[None, docs.DeliveryQuery]) -> web.Response:
         """GET /webhooks/{webhook}/deliveries."""
         query, id = call.query, call.part("webhook")
-        async with told():
+        async with as_problems():
             alerts = desk_of(self._hub).alerts
             await alerts.subscriptions.get(id)
             found = await alerts.deliveries.list(
@@ -241,7 +241,7 @@ class WebhookApi:
 
     async def replay(self, call: Call[None, None]) -> web.Response:
         """POST /webhooks/{webhook}/deliveries/{delivery}/replay."""
-        async with told():
+        async with as_problems():
             deliveries = desk_of(self._hub).alerts.deliveries
             known = await deliveries.get(call.part("delivery"))
             if known.subscription != call.part("webhook"):
@@ -252,7 +252,7 @@ class WebhookApi:
     async def replay_range(self, call: Call[docs.ReplayRange, None]) -> web.Response:
         """POST /webhooks/{webhook}/replay."""
         since, until = call.body.since.timestamp(), call.body.until.timestamp()
-        async with told():
+        async with as_problems():
             count = await desk_of(self._hub).alerts.deliveries.replay_range(call.part("webhook"), since, until)
         return json_answer(docs.ReplayedDocument(deliveries=count), 202)
 

@@ -1,4 +1,4 @@
-"""What travels as JSON around webhooks and evidence."""
+"""Documents of webhooks and evidence."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from streamguard.alerts import DeliveryStatus, Rule, Status
 from streamguard.server.documents import Document
 
 Format = Literal["streamguard", "cloudevents", "ms-graph"]
+AnyFormat = Literal["streamguard", "cloudevents", "ms-graph", "notice"]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=2048)]
 Name = Annotated[str, StringConstraints(max_length=256)]
 Secret = Annotated[SecretStr, Field(max_length=200, description="`whsec_` and base64 of 24 to 64 random bytes.")]
@@ -22,7 +23,7 @@ class WebhookDocument(Document):
     id: str
     name: str
     url: str
-    format: Format
+    format: AnyFormat = Field(description="notice: to people, by a rule of the configuration file; its URL is hidden.")
     rule: Rule
     status: Status = Field(description="disabled: the endpoint answered 410; resume it to send again.")
     reason: str = Field(description="Why it is not sent to.")
@@ -50,12 +51,12 @@ class NewWebhook(Document):
     url: Url = Field(description="https, to a public address unless the operator allows others.")
     name: Name = ""
     format: Format = "streamguard"
-    rule: Rule = Field(default_factory=Rule, description="What is told, and when.")
+    rule: Rule = Field(default_factory=Rule, description="Events that are sent, and when.")
     secret: Secret | None = Field(default=None, description="Default: one is made.")
 
 
 class WebhookChange(Document):
-    """What is to be different."""
+    """Changes to a webhook."""
 
     url: Url | None = None
     name: Name | None = None
@@ -105,33 +106,42 @@ class DeliveryQuery(Document):
 
 
 class ReplayRange(Document):
-    """What to send again: all that happened in `since <= t < until`."""
+    """Period to send again: all events in `since <= t < until`."""
 
     since: AwareDatetime
     until: AwareDatetime
 
 
 class ReplayedDocument(Document):
-    """What is sent again."""
+    """Messages that are sent again."""
 
     deliveries: int
 
 
 class EvidenceDocument(Document):
-    """Whether evidence is kept, and how to verify it."""
+    """Evidence: kept or not, and the key that verifies it."""
 
     enabled: bool
     public_key: str | None = Field(description="Ed25519, base64 of 32 bytes: verifies the manifests.")
 
 
 class ErasedDocument(Document):
-    """What was erased."""
+    """Result of an erasure."""
 
     events: int = Field(description="Events whose evidence is gone.")
+    incidents: int = Field(description="Incidents that are gone, with their events and scores.")
+
+
+class EraseQuery(Document):
+    """Options of an erasure, beside evidence and pictures."""
+
+    incidents: Annotated[int, Field(ge=0, le=1)] = Field(
+        default=0, description="1: the stream's closed incidents, too, with events, scores, marks and notes."
+    )
 
 
 class EvidenceQuery(Document):
-    """As the link says."""
+    """Request of a signed link."""
 
     expires: Annotated[str, StringConstraints(max_length=20)] = ""
     signature: Annotated[str, StringConstraints(max_length=128)] = ""

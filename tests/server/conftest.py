@@ -13,9 +13,17 @@ import pytest_asyncio
 
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import Server, serving
+from tests.support.openid_provider import Provider, openid_provider
 from tests.support.settings import config_of
 
 ServeWith = Callable[..., AbstractAsyncContextManager["tuple[Server, aiohttp.ClientSession]"]]
+
+
+@pytest_asyncio.fixture
+async def provider(tmp_path: Path) -> AsyncIterator[Provider]:
+    """An OpenID provider."""
+    async with openid_provider(tmp_path) as one:
+        yield one
 
 
 @pytest.fixture

@@ -25,12 +25,14 @@ from aiortc import (
 from aiortc.mediastreams import MediaStreamError
 from numpy.typing import NDArray
 
-from streamguard.media.peer_connection import close_connection
+from streamguard.media.aiortc_hooks import close_connection
+from streamguard.server.app import Server
+from streamguard.types import Event
 from tests.support.portraits import RATE, portrait_pictures
 
 SDP = "application/sdp"
 FRAGMENT = "application/trickle-ice-sdpfrag"
-LIMIT = 30.0
+LIMIT = 60.0
 """Seconds until a test that waits gives up."""
 
 
@@ -41,15 +43,23 @@ async def until(condition: Callable[[], Any], limit: float = LIMIT) -> None:
             await asyncio.sleep(0.02)
 
 
+async def told(server: Server, **wanted: Any) -> list[Event]:
+    """What happened, newest first, as the database has it; arguments as of `History.events`."""
+    assert server.hub.desk is not None
+    await server.hub.desk.alerts.settle()
+    return (await server.hub.desk.alerts.history.events(limit=wanted.pop("limit", 500), **wanted))[0]
+
+
 class PortraitTrack(MediaStreamTrack):
     """A portrait that moves slowly, in real time, over and over; its face is green from `fake_from` seconds on."""
 
     kind = "video"
 
-    def __init__(self, *, seconds: float = 4.0, fake_from: float | None = 0.0) -> None:
+    def __init__(self, *, seconds: float = 4.0, fake_from: float | None = 0.0, rate: float = RATE) -> None:
         super().__init__()
         fake = None if fake_from is None else (fake_from, seconds)
-        self._pictures: list[NDArray[np.uint8]] = list(portrait_pictures(seconds, fake))
+        self._rate = rate
+        self._pictures: list[NDArray[np.uint8]] = list(portrait_pictures(seconds, fake, rate))
         self._began: float | None = None
         self._count = 0
 
@@ -60,10 +70,10 @@ class PortraitTrack(MediaStreamTrack):
         now = time.monotonic()
         if self._began is None:
             self._began = now
-        await asyncio.sleep(max(0.0, self._began + self._count / RATE - now))
+        await asyncio.sleep(max(0.0, self._began + self._count / self._rate - now))
         frame = av.VideoFrame.from_ndarray(self._pictures[self._count % len(self._pictures)], format="rgb24")
         frame = frame.reformat(format="yuv420p")
-        frame.pts, frame.time_base = round(self._count / RATE * 90_000), Fraction(1, 90_000)
+        frame.pts, frame.time_base = round(self._count / self._rate * 90_000), Fraction(1, 90_000)
         self._count += 1
         return frame
 

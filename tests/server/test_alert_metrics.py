@@ -69,9 +69,9 @@ async def test_deliveries_are_counted(serve_with: ServeWith, tmp_path: Path) -> 
         # The one that failed was tried again five seconds later.
         assert values["streamguard_webhook_delivery_seconds_sum",] > 4
         labels = {str(label[0]) for _, *found in values for label in found if isinstance(label, tuple)}
-        known = {"kind", "method", "status", "result", "le", "version", "model", "engine", "reason", "state"}
+        known = {"kind", "method", "status", "result", "le", "version", "model", "engine", "reason", "state", "mark"}
         assert labels <= known
-        readme = (ROOT / "README.md").read_text()
+        readme = (ROOT / "examples" / "webhook_subscriber" / "README.md").read_text()
         names = {str(name) for name, *_ in values if str(name).startswith(("streamguard_webhook", "streamguard_alert"))}
         assert all(name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum") in readme for name in names)
         assert not any("sub_" in str(key) or "localhost" in str(key) for key in values)

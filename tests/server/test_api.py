@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from streamguard.server.app import Server
-from streamguard.server.event_log import EventLog
-from streamguard.server.hub import slug
 from streamguard.server.source_policy import SourcePolicy, public
+from streamguard.streams.hub import slug
+from streamguard.streams.live_events import LiveEvents
 from streamguard.types import Event, EventKind
 from tests.server.conftest import ServeWith
 from tests.server.peers import Peer, published, until
@@ -122,16 +122,21 @@ async def test_bodies_that_are_refused(http: aiohttp.ClientSession) -> None:
     await problem(await http.get("/api/v1/nothing"), 404)
 
 
+START = datetime.now(UTC).replace(microsecond=0)
+
+
 def event(number: int, stream: str = "a", kind: EventKind = EventKind.STREAM_UP) -> Event:
     """An event at second `number`."""
-    at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)
+    at = START + timedelta(seconds=number)
     return Event(f"id{number}", kind, stream, 0, at)
 
 
 async def test_events_are_filtered_and_paged(server: Server, http: aiohttp.ClientSession) -> None:
+    desk = server.hub.desk
+    assert desk is not None
     for number in range(7):
         kind = EventKind.FAKE_OPENED if number % 3 == 0 else EventKind.STREAM_UP
-        server.events.add(event(number, "a" if number % 2 else "b", kind))
+        desk.alerts.submit(event(number, "a" if number % 2 else "b", kind))
 
     async def ids(query: str) -> list[str]:
         page = await answer(await http.get(f"/api/v1/events?{query}"))
@@ -140,7 +145,8 @@ async def test_events_are_filtered_and_paged(server: Server, http: aiohttp.Clien
     assert await ids("") == [f"id{n}" for n in (6, 5, 4, 3, 2, 1, 0)]
     assert await ids("stream=a") == ["id5", "id3", "id1"]
     assert await ids("kind=fake.opened") == ["id6", "id3", "id0"]
-    assert await ids("since=2026-01-01T00:00:02Z&until=2026-01-01T00:00:04%2B00:00") == ["id3", "id2"]
+    since, until = ((START + timedelta(seconds=second)).isoformat()[:19] for second in (2, 4))
+    assert await ids(f"since={since}Z&until={until}%2B00:00") == ["id3", "id2"]
     seen, cursor = [], ""
     while True:
         page = await answer(await http.get(f"/api/v1/events?limit=3{cursor}"))
@@ -154,19 +160,17 @@ async def test_events_are_filtered_and_paged(server: Server, http: aiohttp.Clien
         await problem(await http.get(f"/api/v1/events?{query}"), 422)
 
 
-def test_the_event_log_is_bounded() -> None:
-    log = EventLog(capacity=3, snapshots=1)
+def test_pictures_in_memory_are_bounded() -> None:
+    live = LiveEvents(pictures=1)
     for number in range(5):
-        log.add(event(number))
-        log.keep_picture(f"id{number}", b"x")
-    assert [each.id for each in log.find(limit=9)[0]] == ["id4", "id3", "id2"]
-    assert log.counts[EventKind.STREAM_UP] == 5
-    assert not log.has_picture("id3")
-    assert log.picture("id4") == b"x"
-    assert [each.id for each in log.after("id3", "a")] == ["id4"]
-    assert [each.id for each in log.after("gone", "a")] == ["id2", "id3", "id4"]
-    log.forget_pictures("a")
-    assert log.picture("id4") is None
+        live.add(event(number))
+        live.keep_picture(event(number), b"x")
+    assert live.counts[EventKind.STREAM_UP] == 5
+    assert (live.picture("id3"), live.picture("id4")) == (None, b"x")
+    live.forget_pictures("b")
+    assert live.picture("id4") == b"x"
+    live.forget_pictures("a")
+    assert live.picture("id4") is None
 
 
 @pytest.mark.parametrize(

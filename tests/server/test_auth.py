@@ -76,7 +76,7 @@ async def test_who_may_do_what(serve_with: ServeWith) -> None:
 
 
 @pytest.mark.parametrize(
-    ("token", "scopes"), [(ADMIN, ["admin", "publish", "view"]), (VIEW, ["view"]), (SEND, ["publish"])]
+    ("token", "scopes"), [(ADMIN, ["admin", "publish", "review", "view"]), (VIEW, ["view"]), (SEND, ["publish"])]
 )
 async def test_a_token_is_told_what_it_opens(serve_with: ServeWith, token: str, scopes: list[str]) -> None:
     async with serve_with(tokens=TOKENS) as (_, http):
@@ -85,7 +85,7 @@ async def test_a_token_is_told_what_it_opens(serve_with: ServeWith, token: str, 
 
 
 async def test_without_tokens_everything_is_open(http: aiohttp.ClientSession) -> None:
-    assert (await (await http.get("/api/v1/access")).json())["scopes"] == ["admin", "publish", "view"]
+    assert (await (await http.get("/api/v1/access")).json())["scopes"] == ["admin", "publish", "review", "view"]
 
 
 async def test_a_token_in_the_query_opens_only_what_has_no_header(serve_with: ServeWith, half_fake: Path) -> None:
@@ -104,16 +104,16 @@ async def test_a_token_in_the_query_opens_only_what_has_no_header(serve_with: Se
         await problem(await http.post(f"/api/v1/streams?access_token={ADMIN}", json={"source": "x"}), 401)
 
 
-async def test_no_token_is_logged(serve_with: ServeWith, capfd: pytest.CaptureFixture[str]) -> None:
+async def test_no_token_is_logged(serve_with: ServeWith, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
     async with serve_with(tokens=TOKENS) as (_, http):
         await http.get("/metrics", headers=bearer(VIEW))
         await http.get(f"/api/v1/streams/none/snapshot?access_token={VIEW}")
         await http.get("/api/v1/engines", headers=bearer("wrong-0123456789"))
         told = await (await http.get("/metrics", headers=bearer(VIEW))).text()
-    said = capfd.readouterr()
     for token in (ADMIN, VIEW, SEND, "wrong-0123456789"):
-        assert token not in said.out + said.err + told
-    assert "snapshot" in said.out + said.err
+        assert token not in caplog.text + told
+    assert "snapshot" in caplog.text
 
 
 async def test_host_names_of_others_are_not_answered(http: aiohttp.ClientSession) -> None:
@@ -145,13 +145,42 @@ async def test_pages_of_other_origins(serve_with: ServeWith) -> None:
         assert "POST" in allowed.headers["Access-Control-Allow-Methods"]
         answered = await http.get("/api/v1/streams/none", headers={"Origin": ours})
         assert answered.status == 404
-        assert "Location" in answered.headers["Access-Control-Expose-Headers"]
-        for headers in ({"Origin": other}, {"Origin": other, **asked}):
+        assert {"Location", "Link", "ETag", "Retry-After"} <= set(
+            answered.headers["Access-Control-Expose-Headers"].split(", ")
+        )
+        assert "Access-Control-Allow-Credentials" not in answered.headers
+        for headers in ({"Origin": other}, {"Origin": other, **asked}, {"Origin": "null", **asked}, {}):
             refused = await http.options("/whip/cam", headers=headers)
             assert "Access-Control-Allow-Origin" not in refused.headers
+            # A cache must not hand this answer to the page that is allowed, nor the other way round.
+            assert refused.headers["Vary"] == "Origin"
         # What a page of any origin may send unasked is refused by its type.
         plain = {"Origin": other, "Content-Type": "text/plain"}
         await problem(await http.post("/whip/cam", data=b"v=0", headers=plain), 415)
+
+
+@pytest.mark.parametrize(
+    ("written", "sent"),
+    [
+        ("https://News.Example", "https://news.example"),
+        ("https://news.example:443/", "https://news.example"),
+        ("http://127.0.0.1:3000", "http://127.0.0.1:3000"),
+        ("http://[::1]:80", "http://[::1]"),
+        ("https://bücher.example", "https://xn--bcher-kva.example"),
+        ("chrome-extension://abcdefgh", "chrome-extension://abcdefgh"),
+    ],
+)
+def test_origins_are_kept_as_browsers_send_them(written: str, sent: str) -> None:
+    assert config_of(allowed_origins=[written]).server.allowed_origins == [sent]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["*", "null", "", "news.example", "https://", "https://a.example/path", "https://u@a.example", "http://a:x"],
+)
+def test_what_is_no_origin_is_refused(written: str) -> None:
+    with pytest.raises(ValueError, match="is no origin"):
+        config_of(allowed_origins=[written])
 
 
 def certificate(folder: Path) -> tuple[Path, Path]:

@@ -16,9 +16,9 @@ import pytest
 
 from streamguard.media import picture_from_rgb
 from streamguard.server.app import Server
-from streamguard.server.overlay_feed import OverlayFeed
+from streamguard.streams.viewers import OverlayFeed
 from streamguard.types import EventKind, Frame
-from tests.server.peers import Peer, masked, until
+from tests.server.peers import Peer, masked, published, told, until
 from tests.support.portraits import portrait_clip
 
 STREAM = "/api/v1/streams/door"
@@ -56,22 +56,74 @@ async def test_a_viewer_sees_the_new_source(
         assert server.book.opened == 1
         assert server.hub.find("door") is stream
         assert stream.feeds["live"].viewers == 1
-        # And back: nobody goes on believing that a face is held for fake.
+        # And back: nobody goes on believing that a face is called fake.
         await until(lambda: server.events.counts[EventKind.FAKE_OPENED] == 1)
         assert (await http.patch(STREAM, json={"source": str(real)})).status == 200
-        closed = server.events.find(limit=9, kind=EventKind.FAKE_CLOSED)[0]
-        assert [event.detail for event in closed] == ["the source was changed while the face was held for fake"]
+        closed = await told(server, kind=EventKind.FAKE_CLOSED)
+        assert [event.detail for event in closed] == ["the source was changed while the face was called fake"]
         await until(lambda: viewer.messages[-1]["state"] == "REAL")
-        epochs = [event.epoch for event in server.events.find(limit=9, kind=EventKind.STREAM_UP)[0]]
+        epochs = [event.epoch for event in await told(server, kind=EventKind.STREAM_UP)]
         assert epochs == [2, 1, 0]
         assert server.book.opened == 1
+
+
+async def test_rate_and_priority_change_while_it_plays(server: Server, http: aiohttp.ClientSession, fake: Path) -> None:
+    new = {"source": str(fake), "name": "door", "sampling": {"judged_per_second": 25}}
+    assert (await http.post("/api/v1/streams", json=new)).status == 201
+    await until(lambda: server.events.counts[EventKind.FAKE_OPENED] == 1)
+    stream = server.hub.find("door")
+    pipeline, newest = stream._pipeline, stream.newest
+    assert newest is not None
+    changed = await http.patch(STREAM, json={"sampling": {"judged_per_second": 2, "detect_every": 1}, "priority": 3})
+    document = await changed.json()
+    assert (changed.status, document["state"], document["priority"]) == (200, "up", 3)
+    asked = {key: document["sampling"][key] for key in ("judged_per_second", "detect_every", "most")}
+    assert asked == {"judged_per_second": 2, "detect_every": 1, "most": 2}
+    times: list[float] = []
+    with stream.reports.subscribe() as reports:
+        while len(times) < 9:
+            times.append((await reports.get()).frame.time)
+    # The first were on their way already; one that is late is made up for.
+    assert times[-1] - times[5] >= 3 * 0.5 - 0.25
+    # What is not named stays; null takes the limit away.
+    document = await (await http.patch(STREAM, json={"sampling": {"judged_per_second": None}})).json()
+    assert (document["sampling"]["judged_per_second"], document["priority"]) == (None, 3)
+    judged = stream.counts.judged
+    await until(lambda: stream.counts.judged >= judged + 10)
+    assert stream.newest is not None
+    assert stream.newest.state.tracks.keys() == newest.state.tracks.keys()
+    assert (stream._pipeline, stream.newest.frame.epoch) == (pipeline, newest.frame.epoch)
+    assert server.events.counts[EventKind.FAKE_OPENED] == 1
+    assert server.events.counts[EventKind.FAKE_CLOSED] == server.events.counts[EventKind.STREAM_DOWN] == 0
+
+
+async def test_a_published_stream_is_judged_at_another_rate(server: Server, http: aiohttp.ClientSession) -> None:
+    async with published(http, "door") as peer:
+        changed = await http.patch(STREAM, json={"sampling": {"judged_per_second": 4}})
+        assert (changed.status, (await changed.json())["sampling"]["judged_per_second"]) == (200, 4)
+        assert (await http.patch(STREAM, json={"sampling": {"judged_per_second": 9}, "loop": True})).status == 409
+        assert server.hub.find("door").request.watch.judged_per_second == 4
+        assert peer.pc.connectionState != "closed"
+
+
+async def test_the_old_form_of_the_rate_is_still_taken(server: Server, http: aiohttp.ClientSession, real: Path) -> None:
+    new = {"source": str(real), "name": "door", "judged_per_second": 3}
+    both = await http.post("/api/v1/streams", json={**new, "name": "both", "sampling": {"judged_per_second": 4}})
+    assert (await both.json())["sampling"]["judged_per_second"] == 4
+    made = await http.post("/api/v1/streams", json=new)
+    assert (await made.json())["sampling"]["judged_per_second"] == 3
+    schemas = (await (await http.get("/api/v1/openapi.json")).json())["components"]["schemas"]
+    assert schemas["NewStream"]["properties"]["judged_per_second"]["deprecated"]
+    for wrong in ({"sampling": {"judged_per_second": 0}}, {"sampling": {"often": 1}}, {"priority": 11}):
+        assert (await http.patch(STREAM, json=wrong)).status == 422
 
 
 async def test_a_listener_goes_on_listening(server: Server, http: aiohttp.ClientSession, real: Path) -> None:
     await http.post("/api/v1/streams", json={"source": str(real), "name": "door"})
     async with http.get(f"{STREAM}/events") as answer, asyncio.timeout(60):
         told = _told(answer)
-        await _reaches(told, "alert", epoch=0)
+        # It may be up before anybody listens.
+        await _reaches(told, "state", state="up")
         await http.patch(STREAM, json={"transport": "udp"})
         await _reaches(told, "alert", epoch=1)
         await http.delete(STREAM)

@@ -10,7 +10,7 @@ import pytest
 from aioice import Connection
 from aiortc import RTCConfiguration, RTCDtlsParameters, RTCDtlsTransport, RTCPeerConnection
 
-from streamguard.media.peer_connection import close_connection, make_connection
+from streamguard.media.aiortc_hooks import close_connection, make_connection
 
 
 async def answered() -> tuple[RTCPeerConnection, RTCPeerConnection]:

@@ -20,14 +20,14 @@ def waits(what):
 """
 LOADING = f"""{WAITING}
 from streamguard.pipeline.guard import Guard
-load = Guard.open
+load = Guard.load
 
 def slow(*arguments, **more):
     for _ in waits("loading"):
         time.sleep(0.01)
     return load(*arguments, **more)
 
-Guard.open = slow
+Guard.load = slow
 from streamguard.cli import main
 main()
 """

@@ -18,15 +18,16 @@ import cv2
 import numpy as np
 import pytest
 
+from streamguard.alerts import Fence
 from streamguard.alerts.evidence import verify_manifest
 from streamguard.errors import OutboxError, OutputError
-from streamguard.server import alert_feed
-from streamguard.server.alert_feed import MOST_MATERIAL, AlertFeed
 from streamguard.server.app import Server
-from streamguard.server.evidence import EvidenceKeeper, Material
+from streamguard.streams import alert_feed
+from streamguard.streams.alert_feed import MOST_MATERIAL, AlertFeed
+from streamguard.streams.evidence import EvidenceKeeper, Material
 from streamguard.types import Event, EventKind
 from tests.server.conftest import ServeWith
-from tests.server.peers import Peer, PortraitTrack, published, until
+from tests.server.peers import Peer, PortraitTrack, published, told, until
 from tests.server.test_webhooks_api import alerting, problem, subscribed
 from tests.support.portraits import FACE, LEFT, TOP
 from tests.support.rtsp_server import RtspServer
@@ -124,19 +125,19 @@ async def test_links_that_are_wrong_and_evidence_that_is_erased(
         ):
             await problem(await http.get(wrong), 403, "evidence link")
         await problem(await http.get(f"{link}&more=1"), 422, "query.more")
-        await until(lambda: server.events.find(limit=1)[0])
-        opened = next(each for each in server.events.find(limit=99)[0] if each.kind is EventKind.FAKE_OPENED)
-        await until(lambda: server.events.has_picture(opened.id))
+        await until(lambda: server.events.counts[EventKind.FAKE_OPENED])
+        opened = next(iter(await told(server, kind=EventKind.FAKE_OPENED)))
+        await until(lambda: server.events.picture(opened.id) is not None)
         erased = await http.delete("/api/v1/streams/clip/evidence")
-        assert (erased.status, await erased.json()) == (200, {"events": 1})
-        assert not server.events.has_picture(opened.id)
+        assert (erased.status, await erased.json()) == (200, {"events": 1, "incidents": 0})
+        assert server.events.picture(opened.id) is None
         gone = await http.get(link)
         assert gone.headers["Cache-Control"] == "no-store"
         await problem(gone, 410, "it was erased, or its time is over")
         # Whoever changed the link learns nothing of what was there.
         await problem(await http.get(link[:-1]), 403, "evidence link")
-        assert await (await http.delete("/api/v1/streams/clip/evidence")).json() == {"events": 0}
-        assert await (await http.delete("/api/v1/streams/nobody/evidence")).json() == {"events": 0}
+        assert await (await http.delete("/api/v1/streams/clip/evidence")).json() == {"events": 0, "incidents": 0}
+        assert await (await http.delete("/api/v1/streams/nobody/evidence")).json() == {"events": 0, "incidents": 0}
 
 
 async def test_a_link_that_has_expired(serve_with: ServeWith, tmp_path: Path, half_fake: Path) -> None:
@@ -154,7 +155,7 @@ async def test_old_evidence_is_removed(serve_with: ServeWith, tmp_path: Path, ha
         data = await opened_alert(hears)
         assert len(folders_of(tmp_path, data["event"])) == 1
         assert server.hub.desk is not None
-        await server.hub.desk.tidy(1000.0)
+        await server.hub.desk.tidy(1000.0, 1000.0)
         assert not folders_of(tmp_path, data["event"])
         assert (await http.get(data["evidence"][0])).status == 403
 
@@ -246,7 +247,7 @@ class Outlet:
     told: list[tuple[str, bool]] = field(default_factory=list)
     attached: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
 
-    def submit(self, event: Event, hold: float = 0.0) -> None:
+    def submit(self, event: Event, hold: float = 0.0, fence: Fence | None = None) -> None:
         """Takes an event."""
         self.told.append((event.id, hold > 0))
 

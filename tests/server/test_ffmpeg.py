@@ -29,7 +29,7 @@ async def test_ffmpeg_publishes_and_is_judged(serve_with: ServeWith, tmp_path: P
         assert ffmpeg.stdin is not None
         try:
             await until(lambda: server.events.counts["fake.opened"] or ffmpeg.returncode is not None)
-            assert server.hub.find("ff").document().width == SIZE[0]
+            assert server.hub.find("ff").status().size[0] == SIZE[0]
         finally:
             ffmpeg.stdin.close()
             _, trouble = await ffmpeg.communicate()

@@ -22,14 +22,14 @@ from streamguard import Event, FrameReport, GuardedTrack, WatchOptions
 from streamguard.errors import ConfigError, SourceNotFound, UnsupportedMedia
 from streamguard.faces import CenterFaceDetector, Detections
 from streamguard.media import SourceItem, Up, picture_from_rgb
-from streamguard.media.peer_connection import close_connection
+from streamguard.media.aiortc_hooks import close_connection
 from streamguard.pipeline import extensions
 from streamguard.pipeline.guard import Guard
 from streamguard.server import sinks
 from streamguard.server.app import Server
 from streamguard.types import EventKind, Frame, Picture, Verdict
 from tests.server.conftest import ServeWith
-from tests.server.peers import PortraitTrack, until
+from tests.server.peers import PortraitTrack, told, until
 from tests.support.portraits import RATE, portrait_pictures
 
 
@@ -280,7 +280,7 @@ async def test_a_source_and_a_sink_in_the_server(installed: None, serve_with: Se
         assert isinstance(http, aiohttp.ClientSession)
         # It may come back: it is opened again.
         await until(lambda: server.events.counts[EventKind.STREAM_DOWN])
-        (down,), _ = server.events.find(limit=9, kind=EventKind.STREAM_DOWN)
+        (down,) = await told(server, kind=EventKind.STREAM_DOWN)
         assert "that was all" in down.detail
     # The first event was lost to the sink's own fault, and to nobody else.
     wanted = [EventKind.FAKE_OPENED, EventKind.FAKE_CLOSED, EventKind.STREAM_DOWN]

@@ -37,7 +37,7 @@ async def test_an_engine_that_hangs_is_loaded_again(detector: Path, real: Path) 
         both = server.hub.streams()
         await until(lambda: all(judged(stream) for stream in both))
         seen: list[Reason | None] = []
-        both[0].listeners.append(lambda report: seen.extend(face.reason for face in report.faces))
+        both[0].reports.listen(lambda report: seen.extend(face.reason for face in report.faces))
         breaker.hang_present()
         try:
             await until(lambda: server.hub.guard.engine_health.loads.get(("torch", True)) == 1)

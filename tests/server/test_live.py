@@ -10,7 +10,8 @@ import aiohttp
 import pytest
 
 from streamguard.server.app import Server
-from tests.server.peers import Peer, masked, published, until
+from streamguard.types import EventKind
+from tests.server.peers import Peer, masked, published, told, until
 
 
 @pytest.mark.parametrize(("sent", "played"), [("vp8", "h264"), ("h264", "vp8")])
@@ -33,7 +34,9 @@ async def test_a_fake_is_told_on_every_way(server: Server, http: aiohttp.ClientS
         assert (stream["width"], stream["height"], stream["viewers"]) == (320, 240, 1)
         assert stream["latency_ms"]["p50"] > 0
         assert stream["totals"]["judged"] > 5
-        await until(lambda: any(server.events.has_picture(event.id) for event in server.events.find(limit=9)[0]))
+        await until(lambda: server.events.counts[EventKind.FAKE_OPENED])
+        (opened,) = await told(server, kind=EventKind.FAKE_OPENED)
+        await until(lambda: server.events.picture(opened.id) is not None)
         events = (await (await http.get("/api/v1/events?kind=fake.opened")).json())["events"]
         assert [event["stream"] for event in events] == ["cam"]
         picture = await http.get(events[0]["snapshot"])

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from tests.server.peers import until
 from tests.server.test_reload import entry, reloadable, reloaded
 from tests.server.test_reload_signal import served
 from tests.support.settings import sections, toml
+from tests.support.warm import warm_python
 
 
 def written(path: Path, **settings: Any) -> Path:
@@ -29,7 +29,7 @@ async def test_a_missing_folder_keeps_no_guard_from_starting(detector: Path, rea
     share, port = tmp_path / "share", {"port": 0}
     streams = [entry("a", real, outputs=[str(share / "hls"), str(tmp_path / "a.ts")])]
     config = written(tmp_path / "guard.toml", model=str(detector), engine="torch", streams=streams, **port)
-    check = [sys.executable, "-m", "streamguard", "config", "check", str(config)]
+    check = [*warm_python(), "-m", "streamguard", "config", "check", str(config)]
     checked = await asyncio.to_thread(subprocess.run, check, capture_output=True, text=True, check=False)
     assert (checked.returncode, "all right" in checked.stdout) == (0, True)
     assert f"streams.a.outputs: {share / 'hls'} is not there yet" in checked.stderr

@@ -65,10 +65,12 @@ async def test_a_peer_that_dies_and_comes_back_is_its_own_affair(serve_with: Ser
             await once(
                 http, lambda now: of_output(now, "pictures_total", 0) > of_output(back, "pictures_total", 0) + 20
             )
+            all_dropped = of_output(back, "pictures_dropped_total", 0)
             # Nobody else has noticed.
             for each in (1, 2):
                 assert of_output(back, "failures_total", each) == of_output(back, "reconnects_total", each) == 0
-                assert of_output(back, "pictures_dropped_total", each) < 5
+                # A busy machine drops some pictures everywhere; what is dead drops all.
+                assert of_output(back, "pictures_dropped_total", each) < all_dropped / 2
                 # Its sound goes along.
                 assert of_output(back, "packets_total", each) > 1.5 * of_output(back, "pictures_total", each)
             assert server.events.counts[EventKind.STREAM_UP] == 1

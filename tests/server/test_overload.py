@@ -12,16 +12,15 @@ import aiohttp
 import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from structlog.testing import capture_logs
 
 from streamguard.pipeline.capacity import Cost, Means
+from streamguard.pipeline.cpu_usage import CpuReading, processors
 from streamguard.pipeline.guard import Guard
-from streamguard.pipeline.processor import CpuReading, processors
 from streamguard.pipeline.stream import Counts
 from streamguard.pipeline.usage import Usage
 from streamguard.server.app import Server, serving
-from streamguard.server.load import LoadMeter
-from streamguard.server.meter import ENOUGH, WINDOW, Sampling, StreamMeter
+from streamguard.streams.load import LoadMeter
+from streamguard.streams.meter import ENOUGH, WINDOW, Sampling, StreamMeter
 from streamguard.types import UInt8Array
 from tests.server.peers import SDP, Peer, PortraitTrack, until
 from tests.server.test_protocol import problem
@@ -63,7 +62,7 @@ class IdleMachine:
 
 @pytest.fixture(autouse=True)
 def _processors_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streamguard.server.load.CpuClock", IdleMachine)
+    monkeypatch.setattr("streamguard.streams.load.CpuClock", IdleMachine)
 
 
 @asynccontextmanager
@@ -142,14 +141,13 @@ async def test_streams_are_judged_evenly_and_one_more_is_refused(real: Path) -> 
         assert (await http.post("/api/v1/streams", json=new)).status == 201
 
 
-async def test_streams_of_the_file_are_all_taken_with_a_warning(real: Path) -> None:
+async def test_streams_of_the_file_are_all_taken_with_a_warning(real: Path, caplog: pytest.LogCaptureFixture) -> None:
     entries = [{"name": f"s{number}", "source": str(real)} for number in range(FIT + 2)]
-    with capture_logs() as logs:
-        async with slow_server(streams=entries) as (server, http):
-            assert len(server.hub.streams()) == FIT + 2
-            await problem(await http.post("/api/v1/streams", json={"source": str(real), "name": "more"}), 503)
-    warned = [line["stream"] for line in logs if line["event"] == "more streams than the machine can judge"]
-    assert warned[-2:] == [f"s{FIT}", f"s{FIT + 1}"]
+    async with slow_server(streams=entries) as (server, http):
+        assert len(server.hub.streams()) == FIT + 2
+        await problem(await http.post("/api/v1/streams", json={"source": str(real), "name": "more"}), 503)
+    warned = [line for line in caplog.messages if line.startswith("more streams than the machine can judge")]
+    assert all(f"stream=s{n}," in line for n, line in zip((FIT, FIT + 1), warned[-2:], strict=True))
 
 
 @pytest.mark.parametrize("settings", [{"admission": "off", "max_streams": FIT + 2}, {"max_streams": 1}])

@@ -1,8 +1,9 @@
-"""The small parts by themselves: tap, clock, encoder, fan-out, meter, readers, ICE links."""
+"""The small parts by themselves: clock, encoder, packet fan-out, meter, ICE links."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from typing import Any
 
 import av
@@ -15,12 +16,10 @@ from streamguard.media import picture_from_rgb, rgb_of
 from streamguard.media.live_encoder import CLOCK, LiveCodec, LiveEncoder
 from streamguard.media.packet_fanout import PacketFanout
 from streamguard.pipeline.stream import Counts
-from streamguard.server.ice_links import ice_links
-from streamguard.server.meter import StreamMeter
-from streamguard.server.overlay_feed import RtpClock
-from streamguard.server.readers import Readers
+from streamguard.server.rtc import ice_links
+from streamguard.streams.meter import StreamMeter
+from streamguard.streams.viewers import RtpClock
 from streamguard.types import Frame, Picture
-from tests.server.test_api import event
 from tests.support.media_files import index_of, picture
 
 
@@ -113,31 +112,17 @@ def test_rates_and_percentiles() -> None:
     now = 0.0
     meter = StreamMeter(lambda: now)
     assert meter.percentiles() is None
-    assert meter.rates() == (0.0, 0.0, 0.0)
+    assert astuple(meter.rates()) == (0.0, 0.0, 0.0)
     for second in range(1, 11):
         now = float(second)
         meter.mark(Counts(30 * second, 10 * second, 20 * second))
         meter.judged(0.1 if second < 10 else 0.4)
-    assert meter.rates() == pytest.approx((30, 10, 20))
+    assert astuple(meter.rates()) == pytest.approx((30, 10, 20))
     assert meter.percentiles() == (0.1, 0.4)
     assert sum(meter.buckets) == 10
     assert meter.latency_sum == pytest.approx(1.3)
     now = 100.0
     assert meter.percentiles() is None
-
-
-async def test_a_reader_that_does_not_read_loses_its_own_alerts_only() -> None:
-    readers = Readers()
-    with readers.joined() as slow, readers.joined() as other:
-        for number in range(120):
-            for reader in readers:
-                reader.put_alert(event(number))
-            other.alerts.clear()
-        assert (len(slow.alerts), slow.lost, other.lost) == (100, 20, 0)
-        assert slow.alerts[0].id == "id20"
-        await slow.wait(10)
-        await slow.wait(0)
-    assert len(readers) == 0
 
 
 def test_links_of_ice_servers() -> None:

@@ -70,7 +70,7 @@ async def test_a_viewer_gets_a_sendonly_answer_and_can_end_its_session(
         assert (await http.delete(viewer.response.headers["Location"])).status == 200
         await until(lambda: server.book.count("whep") == 0)
         assert server.book.count("whip") == 1
-        await until(lambda: server.hub.find("cam").document().viewers == 0)
+        await until(lambda: server.hub.find("cam").status().viewers == 0)
 
 
 @pytest.mark.parametrize("endpoint", ["/whip/cam", "/whep/cam"])

@@ -15,7 +15,7 @@ import pytest
 
 from streamguard.errors import SourceNotFound, SourceRefused
 from streamguard.faces import Detections
-from streamguard.inference import LastingEngine, Recovery, candidates, select
+from streamguard.inference import FailoverEngine, Recovery, candidates, select
 from streamguard.media import SourceItem, Up
 from streamguard.media.picture import picture_from_rgb
 from streamguard.models import load
@@ -23,11 +23,11 @@ from streamguard.pipeline import extensions
 from streamguard.pipeline import guard as guards
 from streamguard.pipeline.guard import Guard
 from streamguard.server.app import Server, serving
-from streamguard.server.live_stream import LiveStream
-from streamguard.soak.breaker import Breaker
+from streamguard.streams.live_stream import LiveStream
 from streamguard.types import EventKind, Frame, Picture, Reason, Verdict
 from tests.server.conftest import ServeWith
-from tests.server.peers import until
+from tests.server.peers import told, until
+from tests.soak.breaker import Breaker
 from tests.support.portraits import portrait_pictures
 from tests.support.settings import config_of
 
@@ -43,7 +43,7 @@ async def breakable(
     selected = select(model, "torch")
     ladder = breaker.wrap_all(candidates(model, "torch"))
     first = breaker.wrap(selected.engine)
-    lasting = LastingEngine(first, selected.manifest.label, ladder, recovery=recovery)
+    lasting = FailoverEngine(first, selected.manifest.label, ladder, recovery=recovery)
     async with (
         Guard(model, lasting) as guard,
         serving(config_of(port=0, **settings), guard) as server,
@@ -69,7 +69,7 @@ async def test_an_engine_that_raises_is_loaded_again(detector: Path, real: Path)
         label = server.hub.guard.engine_label
         seen: list[Reason | None] = []
         for stream in both:
-            stream.listeners.append(lambda report: seen.extend(face.reason for face in report.faces))
+            stream.reports.listen(lambda report: seen.extend(face.reason for face in report.faces))
         breaker.break_present()
         await until(lambda: server.hub.guard.engine_health.loads.get(("torch", True)) == 1)
         await until(lambda: all(judged(stream) for stream in both))
@@ -100,9 +100,9 @@ async def test_an_engine_that_stays_broken_gives_way_to_the_next(detector: Path,
         assert "on purpose" in engines["detail"]
         assert engines["engine"].startswith(f"{name}-")
         # Events name the engine that judges now.
-        label, found = server.hub.guard.engine_label, server.events.find(limit=1)[0][0].id
-        await until(lambda: server.events.find(limit=1)[0][0].id > found, 60)
-        assert server.events.find(limit=1)[0][0].engine == label
+        label, count = server.hub.guard.engine_label, sum(server.events.counts.values())
+        await until(lambda: sum(server.events.counts.values()) > count, 60)
+        assert (await told(server))[0].engine == label
 
 
 async def test_without_any_engine_the_server_is_not_ready(detector: Path, real: Path, monkeypatch: Any) -> None:
@@ -159,16 +159,16 @@ async def test_a_plugin_that_crashes_is_begun_anew_and_nobody_else_notices(
         a, b = server.hub.streams()
         await until(lambda: made.opened == 4 and a.state == "up", 60)
         await until(lambda: a.newest is not None and a.newest.frame.epoch == 2)
-        document = a.document()
+        status = a.status()
         # Two of the four ends came while it was down.
-        assert (document.restarts, document.interruptions) == (1, 2)
-        down = [event for event in server.events.find(limit=100, stream="a")[0] if event.kind is EventKind.STREAM_DOWN]
+        assert (status.restarts, status.interruptions) == (1, 2)
+        down = await told(server, stream="a", kind=EventKind.STREAM_DOWN)
         assert [event.detail for event in reversed(down)] == [
-            "an error inside the server (RuntimeError); see its log",
+            "a: an error inside the server (RuntimeError). See its log.",
             "x: busy.",
         ]
-        assert document.totals.received >= 24
-        assert (b.document().restarts, b.document().interruptions, b.state) == (0, 0, "up")
+        assert status.totals.received >= 24
+        assert (b.status().restarts, b.status().interruptions, b.state) == (0, 0, "up")
         assert 'streamguard_stream_restarts_total{stream="a"} 1.0' in await metrics(http)
         assert 'streamguard_stream_interruptions_total{stream="a"} 2.0' in await metrics(http)
     assert made.closed == made.opened

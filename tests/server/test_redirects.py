@@ -47,13 +47,13 @@ async def test_redirects_are_not_followed(
         await _add(http, "straight", elsewhere, "/clip.mp4")
         await _add(http, "moved", elsewhere, "/moved.mp4")
         await until(lambda: server.hub.find("straight").state == "up")
-        await until(lambda: server.hub.find("moved").document().detail)
+        await until(lambda: server.hub.find("moved").status().detail)
         assert server.hub.find("moved").counts.received == 0
         # Nor after a change of the source.
         body = {"source": str(elsewhere.make_url("/moved.mp4"))}
         changed = await http.patch("/api/v1/streams/straight", json=body, headers=_HEADERS)
         assert changed.status == 200
-        await until(lambda: server.hub.find("straight").document().detail)
+        await until(lambda: server.hub.find("straight").status().detail)
         assert server.hub.find("straight").counts.received == 0
 
 

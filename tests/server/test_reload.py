@@ -77,7 +77,7 @@ async def test_streams_come_change_and_go(detector: Path, half_fake: Path, real:
         assert await reloaded(http) == {}
         await until(lambda: server.hub.find("kept").counts.judged and server.hub.find("door").counts.judged)
         stream, counts = server.hub.find("kept"), server.hub.find("kept").counts
-        file.write(streams=[entry("new", half_fake), kept, {**door, "sampling": {"detect_every": 2}}])
+        file.write(streams=[entry("new", half_fake), kept, {**door, "stall_seconds": 5}])
         assert await reloaded(http) == {"streams_added": ["new"], "streams_changed": ["door"]}
         assert server.hub.find("kept") is stream
         assert stream.counts.received >= counts.received
@@ -98,8 +98,11 @@ async def test_another_order_or_a_new_rule_restarts_nothing(detector: Path, real
     async with reloadable(detector, tmp_path, streams=[first, second], rules=[rule]) as (server, http, file):
         before = server.hub.streams()
         await until(lambda: all(stream.counts.judged for stream in before))
-        file.write(streams=[second, {**first, "rules": ["all"]}], rules=[{**rule, "least_score": 0.5}])
-        assert await reloaded(http) == {"streams_changed": ["a"], "rules_changed": ["all"]}
+        slower = {**second, "sampling": {"judged_per_second": 2, "detect_every": 3}, "priority": 4}
+        file.write(streams=[slower, {**first, "rules": ["all"]}], rules=[{**rule, "least_score": 0.5}])
+        assert await reloaded(http) == {"streams_changed": ["b", "a"], "rules_changed": ["all"]}
+        watch = server.hub.find("b").request.watch
+        assert (watch.judged_per_second, watch.detect_every, watch.priority) == (2, 3, 4)
         assert server.hub.streams() == before
         assert all(stream.newest is not None and stream.newest.frame.epoch == 0 for stream in before)
         assert server.hub.desk is not None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ import aiohttp
 from tests.support.rtsp_server import RtspServer
 from tests.support.settings import sections, toml
 from tests.support.training_data import ROOT, environment
+from tests.support.warm import warm_python
 
 LIMIT = 120.0
 
@@ -48,7 +48,7 @@ class Process:
 async def served(config: Path) -> AsyncIterator[Process]:
     """The server with that file; it ends by SIGTERM, with 0."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "streamguard", "serve", "--config", str(config), "--port", "0"),
+        *(*warm_python(), "-m", "streamguard", "serve", "--config", str(config), "--port", "0"),
         stderr=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.DEVNULL,
         cwd=ROOT,

@@ -20,6 +20,7 @@ import pytest
 from tests.server.conftest import ServeWith
 from tests.server.test_alert_metrics import once
 from tests.support.training_data import ROOT, environment
+from tests.support.warm import warm_python
 
 FOLDER = ROOT / "examples" / "broadcast_sidecar"
 UNIT = FOLDER / "streamguard.service"
@@ -85,7 +86,7 @@ def test_the_units_commands_are_right() -> None:
     assert keys["Type"] == ["notify"]
     assert "HUP" in keys["ExecReload"][0]
     config = keys["ExecStartPre"][0].removeprefix("-").removeprefix(PROGRAM).replace("/etc/streamguard/", f"{FOLDER}/")
-    ran(sys.executable, "-m", "streamguard", *shlex.split(config), env=environment())
+    ran(*warm_python(), "-m", "streamguard", *shlex.split(config), env=environment())
     serve = shlex.split(keys["ExecStart"][0])
     assert serve == [PROGRAM, "serve", "--config", "/etc/streamguard/streamguard.toml"]
     assert {"/var/lib", "/var/cache"} == set(re.findall(r"XDG_\w+=(\S+)", keys["Environment"][0]))

@@ -11,9 +11,11 @@ import pytest
 
 from streamguard.pipeline.guard import Guard
 from streamguard.pipeline.stream import FrameReport
-from streamguard.types import Verdict
+from streamguard.server.messages import verdict_json
+from streamguard.streams.live_stream import LiveStream
+from streamguard.types import EventKind, Verdict
 from tests.server.conftest import ServeWith
-from tests.server.peers import until
+from tests.server.peers import told, until
 from tests.support.portraits import portrait_clip
 
 SECONDS = 4.0
@@ -24,15 +26,13 @@ ROUNDS = 3
 class Collector:
     """Takes the place of a data channel."""
 
-    readyState = "open"  # noqa: N815 - as WebRTC names it
-    bufferedAmount = 0  # noqa: N815
-
-    def __init__(self) -> None:
+    def __init__(self, stream: LiveStream) -> None:
         self.messages: list[dict[str, Any]] = []
+        self._name = stream.name
+        stream.reports.listen(self._take)
 
-    def send(self, data: str) -> None:
-        """Keep the message."""
-        self.messages.append(json.loads(data))
+    def _take(self, report: FrameReport) -> None:
+        self.messages.append(json.loads(verdict_json(self._name, report)))
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +50,7 @@ async def test_live_streams_of_one_server(serve_with: ServeWith, clips: dict[str
         {"name": f"{truth}-{number}", "source": str(clip)} for number in range(2) for truth, clip in clips.items()
     ]
     async with serve_with(streams=streams) as (server, _):
-        collectors = {stream.name: Collector() for stream in server.hub.streams()}
-        for stream in server.hub.streams():
-            stream.channels.add(collectors[stream.name])
+        collectors = {stream.name: Collector(stream) for stream in server.hub.streams()}
         await until(lambda: all(len(each.messages) > MESSAGES for each in collectors.values()), 120)
         for name, collector in collectors.items():
             truth = name.partition("-")[0]
@@ -66,13 +64,13 @@ async def test_live_streams_of_one_server(serve_with: ServeWith, clips: dict[str
             tracks = [face["track"] for face in faces]
             assert tracks[0] == 1
             assert tracks == sorted(tracks)
-        opened = {event.stream for event in server.events.find(limit=99)[0] if event.kind == "fake.opened"}
+        opened = {event.stream for event in await told(server, kind=EventKind.FAKE_OPENED)}
         assert opened == {"FAKE-0", "FAKE-1"}
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 async def test_files_as_fast_as_they_can_be_judged(detector: Path, clips: dict[str, Path], engine: str) -> None:
-    async with await asyncio.to_thread(Guard.open, str(detector), engine) as guard:
+    async with Guard.open(str(detector), engine) as guard:
 
         async def judged(truth: str) -> None:
             faces = 0

@@ -14,7 +14,7 @@ import pytest
 
 from streamguard.errors import ConfigError
 from streamguard.pipeline.guard import Guard
-from streamguard.server.alert_desk import own_addresses
+from streamguard.server.alert_runtime import own_addresses
 from streamguard.server.app import Server, serving
 from streamguard.types import EventKind
 from tests.server.conftest import ServeWith

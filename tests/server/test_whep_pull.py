@@ -27,7 +27,7 @@ from streamguard.errors import (
     StreamguardError,
     UnsupportedMedia,
 )
-from streamguard.media import Backoff, Down, SourceItem, SourceOptions, SourceSupervisor, Up, open_source
+from streamguard.media import Backoff, Down, Retry, SourceItem, SourceOptions, SourceSupervisor, Taps, Up, open_source
 from streamguard.media.packet_ring import PacketKeeper
 from streamguard.server.app import Server
 from streamguard.types import EventKind, Frame
@@ -78,7 +78,7 @@ async def test_our_own_server_is_pulled_from_and_told_of_the_end(serve_with: Ser
     async with serve_with(tokens=TOKENS, streams=streams) as (server, http):
         keeper = PacketKeeper(10.0, 1024**2)
         options = SourceOptions(token=VIEW)
-        async with SourceSupervisor("s", pull_url(server), options, keeper=keeper) as source:
+        async with SourceSupervisor("s", pull_url(server), options, taps=Taps(keeper=keeper)) as source:
             items = await items_until(source, lambda found: len(frames(found)) >= 40)
             assert server.book.count("whep") == 1
         up, seen = items[0], frames(items)
@@ -118,7 +118,7 @@ async def test_it_is_found_again_when_its_server_comes_back(serve_with: ServeWit
     streams = [{"name": "clip", "source": str(real)}]
     options = SourceOptions(open_timeout=5, read_timeout=3)
     url = f"whep+http://127.0.0.1:{port}/whep/clip"
-    async with SourceSupervisor("s", url, options, backoff=Backoff(0.1, cap=0.5), wait_for_source=True) as source:
+    async with SourceSupervisor("s", url, options, retry=Retry("retryable", backoff=Backoff(0.1, cap=0.5))) as source:
         first = await items_until(source, lambda found: len(found) >= 2)
         assert all(isinstance(item, Down) and isinstance(item.error, SourceRefused) for item in first)
         async with serve_with(listen=f"127.0.0.1:{port}", streams=streams):
@@ -260,7 +260,7 @@ async def test_an_answer_without_pictures_behind_it() -> None:
     """The endpoint agrees, and then nobody is there."""
     from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription
 
-    from streamguard.media.peer_connection import close_connection
+    from streamguard.media.aiortc_hooks import close_connection
     from tests.server.peers import PortraitTrack
 
     pc = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -301,7 +301,7 @@ async def test_it_can_be_closed_while_it_is_being_opened() -> None:
         raise AssertionError
 
     async with endpoint(never) as server:
-        source = SourceSupervisor("s", f"whep+{server.make_url('/')}", wait_for_source=True)
+        source = SourceSupervisor("s", f"whep+{server.make_url('/')}", retry=Retry("retryable"))
         reading = asyncio.create_task(anext(source))
         await asked.wait()
         await source.aclose()

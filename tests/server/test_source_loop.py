@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from streamguard.errors import SourceEnded, SourceNotFound
-from streamguard.media import Down, SourceItem, Up
-from streamguard.server import pulled as module
+from streamguard.media import supervisor
 from streamguard.server.app import Server
-from streamguard.server.pulled import Pulled, pulled_frames
 from streamguard.types import Event, EventKind
-from tests.pipeline.conftest import UP, frame
 from tests.server.conftest import ServeWith
-from tests.server.peers import until
+from tests.server.peers import told, until
 from tests.support.moody_host import Mood, MoodyHost
 from tests.support.portraits import portrait_clip
 
@@ -50,12 +41,12 @@ def host(folder: Path) -> Iterator[MoodyHost]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_RARELY", 0.5)
+    monkeypatch.setattr(supervisor, "_RARELY", 0.5)
 
 
-def told(server: Server) -> list[Event]:
+async def connections(server: Server) -> list[Event]:
     """What was told of the stream's connection, oldest first."""
-    found, _ = server.events.find(limit=500, stream="a")
+    found = await told(server, stream="a")
     return [event for event in reversed(found) if event.kind in STREAM]
 
 
@@ -68,12 +59,12 @@ async def test_a_stream_of_the_file_is_tried_until_it_is_there(
         stream = server.hub.find("a")
         await until(lambda: host.asked[mood] >= FOREVER)
         assert stream.state == "down"
-        (down,) = told(server)
-        assert (down.kind, down.epoch, down.detail) == (EventKind.STREAM_DOWN, 0, stream.document().detail)
+        (down,) = await connections(server)
+        assert (down.kind, down.epoch, down.detail) == (EventKind.STREAM_DOWN, 0, stream.status().detail)
         assert "127.0.0.1" in down.detail
         host.mood = "good"
         await until(lambda: stream.state == "up" and stream.counts.judged)
-        assert [(event.kind, event.epoch) for event in told(server)] == [
+        assert [(event.kind, event.epoch) for event in await connections(server)] == [
             (EventKind.STREAM_DOWN, 0),
             (EventKind.STREAM_UP, 0),
         ]
@@ -89,7 +80,7 @@ async def test_one_added_over_the_api_is_told_its_error_before_it_was_up_only(
         await http.post("/api/v1/streams", json=new)
         stream = server.hub.find("a")
         await until(lambda: stream.state == "failed")
-        assert (host.asked["missing"], told(server)) == (1, [])
+        assert (host.asked["missing"], await connections(server)) == (1, [])
         host.mood = "good"
         await http.patch("/api/v1/streams/a", json={"source": new["source"]})
         await until(lambda: stream.counts.judged and host.asked["good"] > 1)
@@ -97,10 +88,10 @@ async def test_one_added_over_the_api_is_told_its_error_before_it_was_up_only(
         await until(lambda: host.asked["missing"] > FOREVER)
         assert stream.state == "down"
         # Nothing comes, and the figures say so.
-        await until(lambda: stream.document().rates.received == stream.document().rates.judged == 0.0)
+        await until(lambda: stream.status().rates.received == stream.status().rates.judged == 0.0)
         host.mood = "good"
         await until(lambda: stream.state == "up")
-        assert [event.kind for event in told(server)] == [*STREAM, EventKind.STREAM_UP]
+        assert [event.kind for event in await connections(server)] == [*STREAM, EventKind.STREAM_UP]
         assert stream.interruptions == 1
 
 
@@ -109,22 +100,21 @@ async def test_what_breaks_after_the_first_round_is_up_again_once_it_returns(
     serve_with: ServeWith, host: MoodyHost, name: str
 ) -> None:
     async with serve_with(streams=[{"name": "a", "source": f"{host.url}/{name}"}]) as (server, _):
-        stream, epochs = server.hub.find("a"), []
+        stream = server.hub.find("a")
 
-        def rounds_since(asked: int) -> bool:
-            return stream.state == "up" and host.asked["good"] >= asked + 4
+        def rounds_of(epoch: int, asked: int) -> bool:
+            judged = stream.newest is not None and stream.newest.frame.epoch == epoch
+            return stream.state == "up" and host.asked["good"] >= asked + 4 and judged
 
-        for _ in range(2):
-            # The next rounds of one and the same stream.
-            await until(partial(rounds_since, host.asked["good"]))
-            assert stream.newest is not None
-            epochs.append(stream.newest.frame.epoch)
+        for epoch in range(2):
+            # The next rounds of one and the same stream; on a busy machine the first verdict comes after some of them.
+            await until(partial(rounds_of, epoch, host.asked["good"]))
             host.stop()
             await until(lambda: stream.state == "down")
             host.start()
-        await until(lambda: stream.state == "up")
-        assert epochs == [0, 1]
-        assert [(event.kind, event.epoch) for event in told(server)] == [
+        # The state is that of the source; what is told of it comes after the frames that still are judged.
+        await until(lambda: server.events.counts[EventKind.STREAM_UP] == 3)
+        assert [(event.kind, event.epoch) for event in await connections(server)] == [
             (EventKind.STREAM_UP, 0),
             (EventKind.STREAM_DOWN, 0),
             (EventKind.STREAM_UP, 1),
@@ -139,7 +129,7 @@ async def test_a_fake_whose_stream_breaks_off_is_not_cleared(serve_with: ServeWi
         host.mood = "missing"
         await until(lambda: server.events.counts[EventKind.STREAM_DOWN])
         events = (await (await http.get("/api/v1/events?kind=fake.closed")).json())["events"]
-        assert [event["detail"] for event in events] == ["the stream broke off while the face was held for fake"]
+        assert [event["detail"] for event in events] == ["the stream broke off while the face was called fake"]
 
 
 async def test_what_is_over_has_no_rates(serve_with: ServeWith, host: MoodyHost) -> None:
@@ -152,64 +142,3 @@ async def test_what_is_over_has_no_rates(serve_with: ServeWith, host: MoodyHost)
         assert document["totals"]["received"] > 0
         ready = await (await http.get("/health/ready")).json()
         assert ready["load"]["streams"] == 0
-
-
-class Connections:
-    """Connections of a source as they are written down, one after the other.
-
-    Args:
-        script: of each (attempts refused, frames, how it ends).
-    """
-
-    def __init__(self, script: list[tuple[int, int, str]]) -> None:
-        self._script = iter(script)
-
-    async def __call__(self, *_: Any) -> AsyncGenerator[SourceItem, None]:
-        entry = next(self._script, None)
-        if entry is None:
-            raise EOFError
-        refused, count, end = entry
-        for attempt in range(1, refused + 1):
-            yield Down(0, SourceNotFound("x", "not there"), 0.0, attempt)
-        if end == "missing":
-            raise SourceNotFound("x", "no such path")
-        yield UP
-        for index in range(count):
-            yield frame(index)
-        if end == "broke":
-            raise SourceEnded("x", "it broke off")
-
-
-ROUND = st.tuples(st.integers(0, 2), st.integers(1, 3), st.sampled_from(["end", "broke", "missing"]))
-
-
-@given(script=st.lists(ROUND, min_size=1, max_size=8))
-def test_ups_and_downs_stay_paired(script: list[tuple[int, int, str]]) -> None:
-    epoch, up, attempts, frames, index, moment = -1, False, 0, 0, -1, -1.0
-
-    async def read() -> None:
-        nonlocal epoch, up, attempts, frames, index, moment
-        async with aclosing(pulled_frames("a", Pulled("x", lasting=True))) as items:
-            async for item in items:
-                if isinstance(item, Up):
-                    assert not up
-                    epoch, up, attempts, index, moment = epoch + 1, True, 0, -1, -1.0
-                    assert item.epoch == epoch
-                elif isinstance(item, Down):
-                    attempts += 1
-                    assert (item.attempt, item.epoch) == (attempts, epoch if up else max(0, epoch + (attempts > 1)))
-                    up = False
-                else:
-                    frames += 1
-                    assert up
-                    assert (item.epoch, item.index) == (epoch, index + 1)
-                    assert item.time > moment
-                    index, moment = item.index, item.time
-
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(module, "_connected", Connections(script))
-        patched.setattr(module, "_SOON", 0.0)
-        patched.setattr(module, "_RARELY", 0.0)
-        with pytest.raises(EOFError):
-            asyncio.run(read())
-    assert frames == sum(count for _, count, end in script if end != "missing")

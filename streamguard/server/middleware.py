@@ -1,4 +1,4 @@
-"""What holds for every request: host and origin, header fields, problems, counts, log."""
+"""Middleware of every request: host and origin, header fields, problems, counts, log."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 
-import structlog
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from streamguard.server.problems import Problem
+from streamguard.errors import StreamsError
+from streamguard.logs import get_logger
+from streamguard.server.problems import Problem, problem_of
 
-log = structlog.get_logger("streamguard.http")
+log = get_logger("streamguard.http")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _POLICY = "; ".join(
     (
@@ -40,10 +41,14 @@ HEADERS = {
 }
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _CLIENT_GONE = 499
-_CORS_EXPOSED = "Location, ETag, Link, Accept-Patch, Retry-After"
+_CORS_METHODS = "GET, HEAD, POST, PATCH, DELETE, OPTIONS"
+_CORS_ASKED = "Authorization, Content-Type, If-Match, Last-Event-ID, Range"
+_CORS_EXPOSED = (
+    "Location, ETag, Link, Accept-Patch, Accept-Post, Retry-After, WWW-Authenticate, Content-Range, Media-Start"
+)
 
 
-def surroundings(
+def middlewares(
     *, known_hosts: Iterable[str] | None, origins: Iterable[str], counts: Counter[tuple[str, int]]
 ) -> list[Middleware]:
     """The middlewares, outermost first.
@@ -51,7 +56,7 @@ def surroundings(
     Args:
         known_hosts: names in `Host` that are answered beside this machine's own; None answers all. Without tokens,
             a web page whose name its owner points at this machine must not get in (DNS rebinding).
-        origins: web pages of other origins that may call.
+        origins: web pages of other origins that may call; what they ask beforehand (preflight) needs no token.
         counts: requests by (method, status), counted up.
     """
     hosts = None if known_hosts is None else {host.lower() for host in known_hosts}
@@ -77,6 +82,8 @@ def surroundings(
             return await handler(request)
         except Problem as problem:
             return problem.response()
+        except StreamsError as error:
+            return problem_of(error).response()
         except web.HTTPException as error:
             return _problem_of(error)
         except ConnectionResetError:
@@ -95,17 +102,11 @@ def surroundings(
 
     @web.middleware
     async def shared(request: web.Request, handler: Handler) -> web.StreamResponse:
-        origin = request.headers.get("Origin")
-        if origin not in allowed:
+        preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
+        if not preflight or request.headers.get("Origin") not in allowed:
             return await handler(request)
-        if request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers:
-            response: web.StreamResponse = web.Response(status=204)
-            response.headers["Access-Control-Allow-Methods"] = "GET, POST, PATCH, DELETE, OPTIONS"
-            response.headers["Access-Control-Allow-Headers"] = "Authorization, Content-Type, If-Match, Last-Event-ID"
-            response.headers["Access-Control-Max-Age"] = "600"
-        else:
-            response = await _answered(request, handler)
-        return response
+        headers = {"Allow-Methods": _CORS_METHODS, "Allow-Headers": _CORS_ASKED, "Max-Age": "600"}
+        return web.Response(status=204, headers={f"Access-Control-{name}": value for name, value in headers.items()})
 
     return [told, guarded, shared]
 
@@ -118,12 +119,16 @@ def header_signal(origins: Iterable[str]) -> Callable[[web.Request, web.StreamRe
         for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         response.headers.popall("Server", None)
+        if not allowed:
+            return
+        # In every answer: a cache must not hand the one for this origin to another.
+        response.headers.add("Vary", "Origin")
         origin = request.headers.get("Origin")
         if origin in allowed:
+            # No credentials but those that a script sends: there are no cookies.
             response.headers["Access-Control-Allow-Origin"] = origin
             response.headers["Access-Control-Expose-Headers"] = _CORS_EXPOSED
             response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-            response.headers.add("Vary", "Origin")
 
     return on_prepare
 

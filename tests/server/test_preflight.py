@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from streamguard.config import load_config
-from streamguard.server.foreseen import foreseen
+from streamguard.server.preflight import preflight
 
 RULE = '[[rules]]\nname = "r"\nsecret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"\nurl = "%s"\n'
 STREAM = '[[streams]]\nname = "door"\nsource = "x.mp4"\n'
@@ -18,7 +18,7 @@ async def told(folder: Path, text: str) -> list[str]:
     """All that is foreseen of a file that reads well; alerts lie in the folder."""
     path = folder / "streamguard.toml"
     path.write_text(text if "[alerts]" in text else f'{text}[alerts]\nfolder = "{folder}/kept/alerts"\n')
-    return [str(problem) for problem in await foreseen(load_config(path))]
+    return [str(problem) for problem in await preflight(load_config(path))]
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,20 @@ async def test_all_is_told_at_once_and_nothing_is_left_behind(tmp_path: Path) ->
 )
 async def test_what_will_do_passes(tmp_path: Path, text: str) -> None:
     assert await told(tmp_path, text.replace("{}", str(tmp_path))) == []
+
+
+async def test_files_that_sign_on_broker_and_credentials_need(tmp_path: Path) -> None:
+    (tmp_path / "wrong.pem").write_text("no certificate")
+    given = """
+[server]
+grants = [{ group = "desk", scopes = ["view"] }]
+openid = { issuer = "https://id.example", audience = ["x"], ca_file = "WRONG" }
+mqtt = { host = "broker.example", ca_file = "WRONG" }
+[checks]
+trust_file = "WRONG"
+"""
+    path = tmp_path / "guard.toml"
+    path.write_text(given.replace("WRONG", str(tmp_path / "wrong.pem")))
+    found = {str(error): error.remedy for error in await preflight(load_config(path))}
+    for key in ("server.openid", "server.mqtt", "checks.trust_file"):
+        assert any(key in text and "certificates" in text for text in found), (key, found)

@@ -1,4 +1,4 @@
-"""What would keep a server from starting, as far as can be known without loading weights."""
+"""Checks before the start: faults that can be found without loading weights."""
 
 from __future__ import annotations
 
@@ -10,19 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from streamguard.alerts import TargetPolicy
+from streamguard.alerts import TargetPolicy, check_notice
 from streamguard.config import Config, Loaded
 from streamguard.config.keys import Path as Keys
 from streamguard.config.keys import shown
 from streamguard.errors import ConfigError, EngineUnavailable, StreamguardError
 from streamguard.inference import find_factory
 from streamguard.models import find
-from streamguard.server.alert_desk import own_addresses
+from streamguard.provenance import load_anchors
+from streamguard.server.alert_runtime import own_addresses
+from streamguard.server.signing_keys import SigningKeys
 from streamguard.server.sinks import find_sink
 
 
-async def foreseen(loaded: Loaded) -> list[ConfigError]:
-    """Everything that `serve` would refuse in a configuration that was read.
+async def preflight(loaded: Loaded) -> list[ConfigError]:
+    """Return all faults for which `serve` would refuse a configuration.
 
     Names of receivers are not resolved, but for `localhost`: they may lead elsewhere when it starts.
 
@@ -37,12 +39,13 @@ async def foreseen(loaded: Loaded) -> list[ConfigError]:
             found.append(_told(loaded, path, f"{error.thing}: {error.cause}", error.remedy))
     alerts, server = config.alerts, config.server
     if alerts.enabled and config.rules:
-        url = f"http://{server.listen}"
-        own = own_addresses(url, server.public_url or url, server.allowed_hosts)
+        here = f"http://{server.listen}"
+        own = own_addresses(here, server.public_url or here, server.allowed_hosts)
         targets = TargetPolicy(tuple(alerts.allow_networks), alerts.allow_http, own, _known_without_asking)
         for place, rule in enumerate(config.rules):
             try:
-                await targets.check(rule.url.get_secret_value())
+                url = rule.url.get_secret_value()
+                await (asyncio.to_thread(check_notice, url) if rule.notice else targets.check(url))
             except StreamguardError as error:
                 # Without the thing: the path of a webhook's URL may be a secret.
                 found.append(_told(loaded, ("rules", place, "url"), error.cause, error.remedy))
@@ -60,6 +63,14 @@ def _looks(config: Config) -> Iterator[tuple[Keys, Callable[[], Any]]]:
             yield ("streams", place, "model"), partial(find, stream.model)
     for place, name in enumerate(config.server.sinks):
         yield ("server", "sinks", place), partial(find_sink, name)
+    if config.server.mqtt is not None:
+        from streamguard.server.mqtt import check_broker
+
+        yield ("server", "mqtt"), partial(check_broker, config.server.mqtt)
+    if config.server.openid is not None:
+        yield ("server", "openid"), partial(SigningKeys, config.server.openid)
+    if config.checks.trust_file is not None:
+        yield ("checks", "trust_file"), partial(load_anchors, config.checks.trust_file)
     if alerts.enabled:
         yield ("alerts", "folder"), lambda: _can_be_made(alerts.place)
     folders = {("engine", "cache"): engine.cache, ("evidence", "folder"): evidence.folder if evidence.enabled else None}
@@ -86,7 +97,7 @@ def _can_be_made(folder: Path) -> None:
         try:
             place.rmdir()
         except (OSError, ValueError):
-            # Never made, or somebody has put something into it.
+            # Never made, or other files were put into it.
             continue
     if reason is not None:
         raise ConfigError(str(folder), f"nothing can be kept there ({reason})", "name a folder that can be written to")

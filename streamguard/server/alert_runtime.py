@@ -7,58 +7,35 @@ import contextlib
 import hashlib
 import ipaddress
 import socket
-import ssl
-import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import structlog
-
-from streamguard.alerts import Alerts, TargetPolicy, key_of
+from streamguard.alerts import Alerts, NoticeOptions, TargetPolicy, key_of
 from streamguard.alerts.evidence import EvidenceStore, LinkSigner, ManifestSigner
 from streamguard.alerts.finishing import finished
 from streamguard.alerts.keys import derived
+from streamguard.channel import cancel_and_wait
 from streamguard.config import AlertSettings, Config, EvidenceSettings
 from streamguard.errors import ConfigError, StreamguardError
+from streamguard.logs import get_logger
 from streamguard.pipeline.guard import Guard
-from streamguard.server.alert_feed import AlertFeed
-from streamguard.server.evidence import EvidenceKeeper
+from streamguard.server.listening import trusting
+from streamguard.streams.alert_feed import AlertRuntime
+from streamguard.streams.evidence import EvidenceKeeper
 
-log = structlog.get_logger("streamguard.alerts")
+log = get_logger("streamguard.alerts")
 DAY = 86_400.0
 EVERY = 600.0
 """Seconds between two looks for what is too old."""
 
 
-class AlertDesk:
-    """What the server knows of alerts.
-
-    Attributes:
-        alerts: the outbox and all around it.
-        evidence: None where none is kept.
-    """
-
-    def __init__(self, alerts: Alerts, evidence: EvidenceKeeper | None) -> None:
-        self.alerts, self.evidence = alerts, evidence
-
-    def feed(self, stream: str) -> AlertFeed:
-        """The way of a stream's events into the outbox."""
-        return AlertFeed(stream, self.alerts, self.evidence)
-
-    async def tidy(self, keep: float) -> None:
-        """Remove events and finished deliveries older than `keep` seconds, and evidence that is due."""
-        await self.alerts.outbox.purge(time.time() - keep)
-        if self.evidence is not None:
-            swept = await self.evidence.sweep()
-            if swept.events:
-                log.info("evidence removed", events=swept.events, bytes=swept.bytes)
-
-
 @asynccontextmanager
-async def alert_desk(settings: Config, guard: Guard, url: str) -> AsyncIterator[AlertDesk]:
+async def alert_runtime(settings: Config, guard: Guard, url: str) -> AsyncIterator[AlertRuntime]:
     """Alerts for as long as the context lasts; at its end what was submitted is committed.
+
+    Where they are switched off, events and incidents are kept in memory.
 
     Args:
         settings: where they lie and may go.
@@ -69,6 +46,13 @@ async def alert_desk(settings: Config, guard: Guard, url: str) -> AsyncIterator[
         ConfigError: folder, key, database URL or certificates cannot be used.
         OutboxError: the database cannot be opened.
     """
+    if not settings.alerts.enabled:
+        async with (
+            Alerts.open(None, None) as alerts,
+            _tidied(AlertRuntime(alerts, None, lasting=False), settings) as desk,
+        ):
+            yield desk
+        return
     wanted, folder = settings.alerts, settings.alerts.place
     await asyncio.to_thread(_make, folder)
     key_file = wanted.key_file or folder / "alerts.key"
@@ -77,21 +61,27 @@ async def alert_desk(settings: Config, guard: Guard, url: str) -> AsyncIterator[
     own = await asyncio.to_thread(own_addresses, url, base, settings.server.allowed_hosts)
     targets = TargetPolicy(tuple(wanted.allow_networks), wanted.allow_http, own)
     async with contextlib.AsyncExitStack() as stack:
-        alerts = await stack.enter_async_context(Alerts.open(database, key_file, targets=targets, tls=_trust(wanted)))
-        evidence = None
+        evidence = picture = None
         if settings.evidence.enabled:
             key = await asyncio.to_thread(key_of, key_file)
             kept = settings.evidence.folder or folder / "evidence"
             evidence = _evidence(settings.evidence, kept, key, base, _digest(settings), guard)
             stack.push_async_callback(evidence.aclose)
-        desk = AlertDesk(alerts, evidence)
-        tidying = asyncio.create_task(_tidy(desk, wanted.keep_days * DAY), name="alert retention")
-        try:
-            yield desk
-        finally:
-            tidying.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await tidying
+            picture = evidence.store.read_link if wanted.notice_pictures else None
+        notices = NoticeOptions(base, picture)
+        tls = None if wanted.ca_file is None else trusting(wanted.ca_file)
+        opening = Alerts.open(database, key_file, targets=targets, tls=tls, notices=notices)
+        alerts = await stack.enter_async_context(opening)
+        yield await stack.enter_async_context(_tidied(AlertRuntime(alerts, evidence), settings))
+
+
+@asynccontextmanager
+async def _tidied(desk: AlertRuntime, settings: Config) -> AsyncIterator[AlertRuntime]:
+    tidying = asyncio.create_task(_tidy(desk, settings.alerts), name="alert retention")
+    try:
+        yield desk
+    finally:
+        await cancel_and_wait(tidying)
 
 
 def own_addresses(url: str, public: str, names: Iterable[str]) -> frozenset[tuple[str, int]]:
@@ -139,7 +129,7 @@ def _evidence(
 
 
 def _digest(settings: Config) -> str:
-    """The configuration's hash; without what is secret, so that nobody can guess it from there."""
+    """Return the hash of the configuration without its secrets, so that they cannot be guessed from it."""
     open_part = settings.model_dump_json(exclude={"server": {"tokens", "ice_servers"}, "streams": True, "rules": True})
     return hashlib.sha256(open_part.encode()).hexdigest()
 
@@ -152,22 +142,10 @@ def _make(folder: Path) -> None:
         raise ConfigError(str(folder), cause, "set alerts.folder, or alerts.enabled = false") from None
 
 
-def _trust(settings: AlertSettings) -> ssl.SSLContext | None:
-    if settings.ca_file is None:
-        return None
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(settings.ca_file)
-    except (OSError, ssl.SSLError) as error:
-        cause = f"it holds no certificates that can be used ({error.strerror or error})"
-        raise ConfigError(str(settings.ca_file), cause, "give a PEM file") from None
-    return context
-
-
-async def _tidy(desk: AlertDesk, keep: float) -> None:
+async def _tidy(desk: AlertRuntime, settings: AlertSettings) -> None:
     while True:
         try:
-            await finished(desk.tidy(keep))
+            await finished(desk.tidy(settings.keep_days * DAY, settings.audit_days * DAY))
         except StreamguardError as error:
             log.warning("nothing could be removed", detail=str(error))
         except Exception:
