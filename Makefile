@@ -6,9 +6,9 @@ RUN := $(BIN)/streamguard
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 APT := gir1.2-gst-plugins-bad-1.0 gir1.2-gst-rtsp-server-1.0 gstreamer1.0-libav gstreamer1.0-nice \
        gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-plugins-ugly \
-       libnginx-mod-rtmp nginx-light postgresql python3-gi
+       janus libnginx-mod-rtmp mosquitto nginx-light postgresql python3-gi
 
-.PHONY: demo test test-long lint format runtime system clean
+.PHONY: demo test test-long soak bench-streams bench-webrtc lint format runtime system clean
 
 demo: $(VENV)/.installed
 	$(RUN) demo
@@ -19,12 +19,19 @@ demo: $(VENV)/.installed
 test: export OMP_NUM_THREADS := 1
 test: $(VENV)/.dev system lint
 	$(BIN)/python -m pytest -n 3 --dist loadgroup --durations=40 || { \
-		echo "=== What failed is run once more, alone. A test that passes only then is unsteady: report it. ==="; \
-		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
+		echo "=== What failed is run once more, alone. What passes only then is named at the end: report it. ==="; \
+		ASKED_AGAIN=1 $(BIN)/python -m pytest --last-failed --last-failed-no-failures none; }
 
 # What takes many minutes: 50 kills while 1,000 events flow, on both databases.
 test-long: $(VENV)/.dev system
 	$(BIN)/python -m pytest -m long -s
+
+# What takes as long as it is told: `make soak ARGS="--seconds 600"`; `ARGS=--help` lists the options.
+soak: $(VENV)/.dev
+	$(BIN)/python -m tests.soak $(ARGS)
+
+bench-streams bench-webrtc: bench-%: $(VENV)/.dev
+	$(BIN)/python -m tests.benchmarks.$* $(ARGS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -36,7 +43,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# The real peers of the tests: a GStreamer RTSP server, nginx with its RTMP module, PostgreSQL, a browser (Ubuntu has no package of it),
+# The real peers of the tests: a GStreamer RTSP server, nginx with its RTMP module, PostgreSQL, an MQTT broker, a browser (Ubuntu has no package of it),
 # and what checks the sidecar's unit and rules (Prometheus not where systemd would start its server).
 system:
 	@dpkg -s $(APT) >/dev/null 2>&1 || { $(SUDO) apt-get update -qq && $(SUDO) apt-get install -y -qq $(APT); }

@@ -6,11 +6,41 @@ Importing this package loads neither torch nor av nor aiohttp: the names below a
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from streamguard.errors import StreamguardError
+    from streamguard.media import SourceOptions
+    from streamguard.pipeline.guard import Guard, WatchOptions
+    from streamguard.pipeline.guarded_track import GuardedTrack
+    from streamguard.pipeline.recorder import OverlayRecorder
+    from streamguard.pipeline.scan import FileScan
+    from streamguard.pipeline.stream import FrameReport
+    from streamguard.types import Event, EventKind, FaceVerdict, Frame, Verdict
+    from streamguard.verdict import FileVerdict, VoteSettings
 
-_LAZY = {
+    __version__: str
+
+__all__ = [
+    "Event",
+    "EventKind",
+    "FaceVerdict",
+    "FileScan",
+    "FileVerdict",
+    "Frame",
+    "FrameReport",
+    "Guard",
+    "GuardedTrack",
+    "OverlayRecorder",
+    "SourceOptions",
+    "StreamguardError",
+    "Verdict",
+    "VoteSettings",
+    "WatchOptions",
+    "__version__",
+]
+
+_MODULES = {
     "Event": "streamguard.types",
     "EventKind": "streamguard.types",
     "FaceVerdict": "streamguard.types",
@@ -19,7 +49,7 @@ _LAZY = {
     "Frame": "streamguard.types",
     "FrameReport": "streamguard.pipeline.stream",
     "Guard": "streamguard.pipeline.guard",
-    "GuardedTrack": "streamguard.server.guarded_track",
+    "GuardedTrack": "streamguard.pipeline.guarded_track",
     "OverlayRecorder": "streamguard.pipeline.recorder",
     "SourceOptions": "streamguard.media",
     "StreamguardError": "streamguard.errors",
@@ -28,15 +58,14 @@ _LAZY = {
     "WatchOptions": "streamguard.pipeline.guard",
 }
 
-__all__ = [  # noqa: PLE0604 - the lazy names are resolved by __getattr__
-    "__version__",
-    *_LAZY,
-]
-
 
 def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("streamguard")
+    if name in _MODULES:
+        return getattr(importlib.import_module(_MODULES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

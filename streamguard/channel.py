@@ -1,7 +1,8 @@
-"""Hand-over of values from one producer thread to one asyncio consumer.
+"""Hand-over of values from one producer thread to one asyncio consumer, and from one task to many.
 
 `Latest` keeps the newest value only and never blocks the producer; `Bounded` loses nothing and makes the
 producer wait. Both tell the producer when the consumer has gone, and the consumer why the producer stopped.
+`Fanout` hands each value to all that have subscribed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from typing import Generic, Self, TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Generic, Literal, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -19,7 +22,7 @@ class ChannelClosed(Exception):
 
 
 class _Channel(Generic[T]):
-    """What both channels share: the lock, the closing and the consumer's side."""
+    """Lock, closing and consumer's side, which both channels share."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -98,10 +101,11 @@ class _Channel(Generic[T]):
 
 
 class Latest(_Channel[T]):
-    """One slot: a new value replaces the one that was not read yet."""
+    """The newest values that were not read yet, one unless told otherwise: a new one replaces the oldest."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int = 1) -> None:
         super().__init__()
+        self._capacity = capacity
         self._dropped = 0
 
     @property
@@ -118,8 +122,8 @@ class Latest(_Channel[T]):
         with self._changed:
             if self._closed:
                 raise ChannelClosed
-            if self._items:
-                self._items.clear()
+            if len(self._items) >= self._capacity:
+                self._items.popleft()
                 self._dropped += 1
             self._items.append(item)
             self._wake()
@@ -147,6 +151,79 @@ class Bounded(_Channel[T]):
                 raise ChannelClosed
             self._items.append(item)
             self._wake()
+
+
+class Fanout(Generic[T]):
+    """Hands each value to whoever listens, on one event loop: a slow one loses its own values only.
+
+    Attributes:
+        refused: values that a listener did not take.
+    """
+
+    def __init__(self) -> None:
+        self._takers: dict[object, Callable[[T], object]] = {}
+        self._channels: dict[Latest[T], Callable[[], None]] = {}
+        self.refused = 0
+
+    def __len__(self) -> int:
+        return len(self._takers)
+
+    def publish(self, value: T) -> None:
+        """Hand a value to everybody; never waits."""
+        for take in tuple(self._takers.values()):
+            self.refused += take(value) is False
+
+    def listen(self, take: Callable[[T], object]) -> Callable[[], None]:
+        """Call `take` with each value, until what is returned is called.
+
+        Args:
+            take: must be quick; False says that the value was lost.
+        """
+        key = object()
+        self._takers[key] = take
+
+        def forget() -> None:
+            self._takers.pop(key, None)
+
+        return forget
+
+    @contextmanager
+    def subscribe(self, policy: Literal["newest", "all"] = "newest", bound: int = 100) -> Iterator[Latest[T]]:
+        """A channel of the values for as long as the context lasts, or until `close`.
+
+        Args:
+            policy: `newest`: a new value replaces the one before; `all`: up to `bound` wait, then the oldest is lost.
+            bound: values that wait at the most.
+        """
+        channel: Latest[T] = Latest(1 if policy == "newest" else bound)
+        self._channels[channel] = forget = self.listen(channel.put)
+        try:
+            yield channel
+        finally:
+            forget()
+            self._channels.pop(channel, None)
+
+    def close(self) -> None:
+        """End every subscription made until now; listeners stay."""
+        for channel, forget in self._channels.items():
+            forget()
+            channel.close()
+        self._channels.clear()
+
+
+async def cancel_and_wait(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel tasks and wait until they have ended; None is passed over.
+
+    Raises:
+        asyncio.CancelledError: the caller was cancelled meanwhile.
+        Exception: that of the first task which had failed.
+    """
+    there = [task for task in tasks if task is not None]
+    for task in there:
+        task.cancel()
+    for ended in await asyncio.gather(*there, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def _resolve(future: asyncio.Future[None]) -> None:

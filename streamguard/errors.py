@@ -104,6 +104,39 @@ class SourceEnded(SourceError):
     retryable = True
 
 
+class StreamCrashed(SourceError):
+    """Judging a stream, or the source of a plugin, failed as nobody foresaw; it is begun anew."""
+
+    retryable = True
+
+
+class StreamsError(SourceError):
+    """A stream cannot be opened, found or changed as asked."""
+
+
+class UnknownStream(StreamsError):
+    """There is no stream of that name."""
+
+
+class NameInUse(StreamsError):
+    """There is a stream of that name already."""
+
+
+class NotPulled(StreamsError):
+    """The stream is sent to us: nobody here can change its source."""
+
+
+class Overloaded(StreamsError):
+    """No more streams now.
+
+    Attributes:
+        wait: seconds after which somebody who was refused may come back.
+    """
+
+    retryable = True
+    wait = 5
+
+
 class MediaError(StreamguardError):
     """The source was reached but is no usable video."""
 
@@ -207,6 +240,14 @@ class OutboxError(OutputError):
     retryable = True
 
 
+class DatabaseLocked(OutboxError):
+    """Another process holds the event database."""
+
+
+class UnknownIncident(DataError):
+    """There is no incident of that id, or it is kept no more."""
+
+
 class SubscriptionError(ConfigError):
     """A webhook subscription is wrong: its URL, rule, format, secret or state."""
 
@@ -227,7 +268,39 @@ class EvidenceGone(EvidenceError):
     """Evidence that was there is kept no more."""
 
 
+class BrokerError(OutputError):
+    """An MQTT broker cannot be told how the streams do."""
+
+
+class BrokerUnreachable(BrokerError):
+    """The broker is away, or its certificate is not trusted."""
+
+    retryable = True
+
+
+class BrokerRefused(BrokerError):
+    """The broker does not take this server's name, password or rights."""
+
+
+class BrokerClash(BrokerError):
+    """Another server publishes under this one's name."""
+
+
 class RemoteError(StreamguardError):
     """A streamguard server cannot be reached, or refused what the command line asked."""
 
     exit_code = 11
+
+
+class SignOnError(RemoteError):
+    """Nobody vouches for somebody: neither an OpenID provider nor a proxy."""
+
+
+class SignOnRefused(SignOnError):
+    """A token, or a proxy's header field, does not hold here and now."""
+
+
+class SignOnUnavailable(SignOnError):
+    """The OpenID provider's keys cannot be fetched."""
+
+    retryable = True

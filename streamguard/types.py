@@ -19,7 +19,7 @@ Box: TypeAlias = tuple[float, float, float, float]
 
 
 class Verdict(enum.StrEnum):
-    """What is said of a face, a stream or a file.
+    """Verdict on a face, a stream or a file.
 
     REAL: no sign of manipulation was found. UNSURE: there are signs, too weak to call it fake. FAKE: it looks
     manipulated. UNKNOWN: it was not judged.
@@ -32,7 +32,7 @@ class Verdict(enum.StrEnum):
 
     @property
     def words(self) -> str:
-        """What people read; nobody is told that a face is real."""
+        """Words that people read; nobody is told that a face is real."""
         return {"REAL": "no sign of manipulation found", "UNSURE": "unsure", "UNKNOWN": "NOT JUDGED"}.get(self, "FAKE")
 
     @property
@@ -42,7 +42,7 @@ class Verdict(enum.StrEnum):
 
 
 class Reason(enum.StrEnum):
-    """Why a face is UNKNOWN."""
+    """Reason why a face is UNKNOWN."""
 
     TOO_SMALL = "too small"
     TOO_BLURRED = "too blurred"
@@ -150,7 +150,7 @@ class Mask:
 
 @dataclass(frozen=True, slots=True)
 class FaceVerdict:
-    """What one frame says of one face.
+    """Verdict of one frame on one face.
 
     Attributes:
         face: the face.
@@ -170,7 +170,7 @@ class FaceVerdict:
 
 
 class EventKind(enum.StrEnum):
-    """What happened to a stream or to a face in it."""
+    """Kind of what happened to a stream or to a face in it."""
 
     FAKE_OPENED = "fake.opened"
     FAKE_UPDATED = "fake.updated"
@@ -178,6 +178,20 @@ class EventKind(enum.StrEnum):
     STREAM_UP = "stream.up"
     STREAM_DOWN = "stream.down"
     STREAM_DEGRADED = "stream.degraded"
+
+
+class Closing(enum.StrEnum):
+    """Reason why a face is no longer called fake. Only CLEARED is an all-clear: it was judged and is not fake now.
+
+    LOST: out of sight for too long. STREAM_BROKE: the source, the judging or the server broke off. STREAM_ENDED: the
+    source ended, or the stream was closed. SUPERSEDED: the stream shows another source from now on.
+    """
+
+    CLEARED = "cleared"
+    LOST = "lost"
+    STREAM_BROKE = "stream_broke"
+    STREAM_ENDED = "stream_ended"
+    SUPERSEDED = "superseded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +210,10 @@ class Event:
         model, engine: hash-carrying names of what judged.
         detail: one sentence for people (why a stream is down, for example).
         evidence: links.
+        cause: of `fake.closed`, why; None of all others.
+        incident: ULID of the incident a face's events belong to: one person called fake in one stream, over lost
+            tracks, interruptions and restarts; None of stream events.
+        box: where the face was when last seen, x0, y0, x1, y1 as shares of the picture's width and height, 0..1.
     """
 
     id: str
@@ -211,3 +229,6 @@ class Event:
     engine: str = ""
     detail: str = ""
     evidence: tuple[str, ...] = field(default=())
+    cause: Closing | None = None
+    incident: str | None = None
+    box: Box | None = None

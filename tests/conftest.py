@@ -17,7 +17,9 @@ import pytest
 from hypothesis import settings
 
 from streamguard import models
+from streamguard.models import networks
 from tests.support.portraits import green_detector, portrait_clip
+from tests.support.warm import end_warm_parent, warm_parent
 
 PATIENCE = 3.0
 """Seconds that what is just ending has to be gone."""
@@ -31,6 +33,18 @@ settings.load_profile("no-deadline")
 # A shell starts what runs in its background with Ctrl-C ignored, and children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name in the last lines what passes only when `make test` asks once more."""
+    if os.environ.get("ASKED_AGAIN"):
+        for report in terminalreporter.getreports("passed"):
+            terminalreporter.write_line(f"UNSTEADY {report.nodeid}", yellow=True)
+
+
+def pytest_sessionfinish() -> None:
+    """End what lives as long as the session."""
+    end_warm_parent()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,7 +72,7 @@ def leaves_nothing(_libraries_warmed_up: None) -> Iterator[None]:
     threads, children, files = set(threading.enumerate()), _children(), _open_files()
     yield
     _soon(lambda: sorted({t.name for t in threading.enumerate() if t not in threads} - LIBRARY_THREADS), "threads")
-    _soon(lambda: sorted(_children() - children), "processes")
+    _soon(lambda: sorted(_children() - children - warm_parent()), "processes")
     _soon(lambda: sorted(set(_open_files().items()) - set(files.items())), "open files")
 
 
@@ -84,7 +98,7 @@ def state_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a detector that calls green pixels fake, exactly."""
     folder = tmp_path_factory.mktemp("detector") / "green"
-    models.save(green_detector(), folder)
+    networks.save(green_detector(), folder)
     return folder
 
 
@@ -93,7 +107,7 @@ def unsure_detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a detector that is unsure of green pixels and calls nothing fake."""
     folder, model = tmp_path_factory.mktemp("detector") / "unsure", green_detector("unsure")
     spec = replace(model.spec, threshold=1.0, unsure_threshold=0.5)
-    models.save(models.LoadedModel(spec, model.network), folder)
+    networks.save(models.LoadedModel(spec, model.network), folder)
     return folder
 
 

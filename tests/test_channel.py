@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamguard.channel import Bounded, ChannelClosed, Latest
+from streamguard.channel import Bounded, ChannelClosed, Fanout, Latest, cancel_and_wait
 
 
 def produce(work: Callable[[], None]) -> threading.Thread:
@@ -180,3 +180,48 @@ def test_a_producer_outliving_its_consumers_loop_is_not_disturbed() -> None:
 def test_a_channel_needs_room_for_one_value() -> None:
     with pytest.raises(ValueError, match="at least 1"):
         Bounded[int](0)
+
+
+async def test_a_slow_subscriber_loses_its_own_values_only() -> None:
+    fanout: Fanout[int] = Fanout()
+    heard: list[int] = []
+    forget = fanout.listen(heard.append)
+    fanout.listen(lambda number: number % 10 != 0)
+    with fanout.subscribe("all", 100) as every, fanout.subscribe() as newest:
+        for number in range(120):
+            fanout.publish(number)
+        assert (every.dropped, newest.dropped, fanout.refused) == (20, 119, 12)
+        assert (await every.get(), await newest.get()) == (20, 119)
+        forget()
+        fanout.close()
+        # It is over for those who have subscribed until now.
+        fanout.publish(120)
+        assert [number async for number in every] == list(range(21, 120))
+        assert [number async for number in newest] == []
+    assert heard == list(range(120))
+    with fanout.subscribe() as again:
+        fanout.publish(7)
+        assert await again.get() == 7
+    assert len(fanout) == 1
+
+
+async def test_cancelled_tasks_are_waited_for_and_their_errors_told() -> None:
+    ended: list[str] = []
+
+    async def work(name: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(name)
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    tasks = [asyncio.create_task(work(name)) for name in "ab"]
+    await asyncio.sleep(0)
+    await cancel_and_wait(*tasks, None)
+    assert ended == ["a", "b"]
+    failed = asyncio.create_task(fail())
+    await asyncio.sleep(0)
+    with pytest.raises(ZeroDivisionError):
+        await cancel_and_wait(failed)

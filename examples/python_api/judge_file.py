@@ -20,11 +20,6 @@ async def judge(path: str, model: str) -> FileVerdict:
     return verdict
 
 
-def words(verdict: Verdict, *, in_part: bool) -> str:
-    """The verdict for people; a fake that is too short to decide it is told all the same."""
-    return "fake in part" if in_part and verdict is not Verdict.FAKE else verdict.words
-
-
 def main() -> int:
     """Leaves with 1 when a fake was found, 2 when nothing could be judged."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -38,11 +33,10 @@ def main() -> int:
         return 2
     for face in verdict.tracks:
         share = "not judged" if face.share is None else f"{face.share:.0%} of {face.judged} frames fake"
-        said = words(face.verdict, in_part=bool(face.fake_intervals))
-        print(f"face {face.track}: {said} ({share}), seen {face.first:.1f}-{face.last:.1f} s")
+        print(f"face {face.track}: {face.finding.words} ({share}), seen {face.first:.1f}-{face.last:.1f} s")
         for start, end in face.fake_intervals:
-            print(f"  held for fake {start:.1f}-{end:.1f} s")
-    print(f"file: {words(verdict.verdict, in_part=verdict.contains_fake)}")
+            print(f"  called fake {start:.1f}-{end:.1f} s")
+    print(f"file: {verdict.finding.words}")
     if verdict.contains_fake or verdict.verdict is Verdict.FAKE:
         return 1
     return 2 if verdict.verdict is Verdict.UNKNOWN else 0

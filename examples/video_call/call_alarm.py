@@ -32,7 +32,7 @@ def told(name: str, data: dict[str, Any]) -> None:
     if name == "alert" and data["kind"] == "fake.opened":
         print(f"\a{data['at']}  FAKE: face {data['track']}, {data['share']:.0%} of the last frames", flush=True)
     elif name == "alert" and data["kind"] == "fake.closed":
-        print(f"{data['at']}  face {data['track']} is no longer held for fake", flush=True)
+        print(f"{data['at']}  face {data['track']} is no longer called fake", flush=True)
     elif name == "state" and data["state"] in {"ended", "failed"}:
         print(f"the call has ended: {data['detail']}", flush=True)
 

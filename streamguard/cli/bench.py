@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from streamguard.cli.compile import precision_of
-from streamguard.cli.runner import check_writable, console, notes, run
+from streamguard.cli.runner import console, notes, run
 
 if TYPE_CHECKING:
     from streamguard.faces import Detections, FaceDetector
@@ -25,68 +25,24 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 WIDTH, HEIGHT, RATE = 1280, 720, 30.0
-MOST_STREAMS = 128
 STAGES = ("decode", "detect", "track", "crop", "infer", "rule", "overlay", "encode")
 
 
 def bench(
-    what: Annotated[
-        str,
-        typer.Argument(help="`engines`; `webrtc`: glass to glass and viewers; `streams`: live streams sustained."),
-    ] = "engines",
     model: Annotated[list[str] | None, typer.Option(help="Detectors; default: all that are here.")] = None,
     engine: Annotated[list[str] | None, typer.Option(help="Engines beside eager; default: all that work here.")] = None,
     precision: Annotated[
         list[str] | None, typer.Option(help="Precisions side by side, where an engine has them; may be repeated.")
     ] = None,
-    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per engine or trial measured.")] = 6.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Seconds per engine measured.")] = 6.0,
     clip: Annotated[Path | None, typer.Option(help="Video of one face; default: a 720p portrait clip.")] = None,
-    streams: Annotated[
-        int | None, typer.Option(min=1, max=MOST_STREAMS, help="`streams`: only so many, no search.")
-    ] = None,
-    beside: Annotated[
-        list[str] | None,
-        typer.Option(help="`streams`: `naive`, `naive-deface`, or NAME=COMMAND, measured beside; may be repeated."),
-    ] = None,
-    detect_every: Annotated[
-        int, typer.Option(min=1, help="`streams`: those beside look for faces on every so many judged pictures.")
-    ] = 1,
-    json_out: Annotated[Path | None, typer.Option("--json", help="`streams`: write everything measured.")] = None,
 ) -> None:
-    """Crops per second of each engine beside eager, CPU time of each stage, streams sustained."""
+    """Measure crops per second of each engine beside eager, and the CPU time of each stage."""
     from streamguard import models
     from streamguard.errors import UnknownEngine
     from streamguard.inference import factories
     from streamguard.media import open_source
 
-    if what not in {"engines", "webrtc", "streams"}:
-        raise typer.BadParameter("choose engines, webrtc or streams", param_hint="WHAT")
-    if what == "streams":
-        from streamguard.cli.bench_streams.command import bench_streams
-
-        if json_out is not None:
-            check_writable(json_out, *([str(clip)] if clip else []))
-        name, only_engine = model[0] if model else models.DEFAULT_MODEL, engine[0] if engine else None
-        run(
-            lambda: bench_streams(
-                clip,
-                name,
-                only_engine,
-                seconds,
-                only=streams,
-                most=MOST_STREAMS,
-                beside=beside or (),
-                detect_every=detect_every,
-                json_out=json_out,
-            )
-        )
-        return
-    if what == "webrtc":
-        from streamguard.cli.bench_webrtc import bench_webrtc
-
-        only_model, only_engine = (given[0] if given else None for given in (model, engine))
-        run(lambda: bench_webrtc(only_model, only_engine, seconds))
-        return
     known = tuple(factories())
     if unknown := sorted(set(engine or ()) - set(known)):
         raise UnknownEngine(", ".join(unknown), "no engine of that name", f"choose from {', '.join(known)}")
@@ -113,10 +69,11 @@ def bench(
 def _load(name: str) -> LoadedModel:
     """The shipped detector, or the same network with random weights: the cost is the same."""
     from streamguard import models
+    from streamguard.models import networks
 
     if name not in models.available() and name in {"unet", "unet_v1"}:
         notes.print(f"{name}: no weights are shipped, timed with random ones")
-        return models.fresh(name)
+        return networks.fresh(name)
     return models.load(name)
 
 
@@ -130,7 +87,7 @@ def _engines(
 
     from streamguard.errors import EngineError
     from streamguard.inference import EngineOptions, factories, parity_crops, prepare
-    from streamguard.pipeline.processor import processors
+    from streamguard.pipeline.cpu_usage import processors
 
     table = Table(title=f"Crops per second, {processors():g} core(s)", title_justify="left")
     for column in ("model", "engine", "precision", "crops/s", "beside eager"):
@@ -189,7 +146,7 @@ def _stages(path: Path, model: LoadedModel, chosen: str | None, annotated: Path)
         return result
 
     engine, rule = select(model, chosen).engine, frame_rule(model.spec)
-    detector = _Timed(CenterFaceDetector(threads=1), spent)
+    detector = _Timed(CenterFaceDetector(), spent)
     finder = FaceFinder(detector, gate(model.spec), model.spec.margin)
     frames = 0
     with open_source(str(path)) as source, Mp4Writer(annotated, source.width, source.height, RATE) as writer:
@@ -235,7 +192,7 @@ class _Timed:
         self._detector, self._spent = detector, spent
 
     def detect(self, picture: Picture) -> Detections:
-        """As the detector inside."""
+        """Detect with the detector inside, and count its time."""
         start = time.process_time()
         found = self._detector.detect(picture)
         self._spent["detect"] += time.process_time() - start

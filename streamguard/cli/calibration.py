@@ -12,7 +12,7 @@ from streamguard.errors import DataError, MediaError, SourceError
 
 if TYPE_CHECKING:
     from streamguard.faces import FaceDetector
-    from streamguard.inference import Calibration
+    from streamguard.inference import CalibrationSet
     from streamguard.models import ModelSpec
     from streamguard.training.pack import CropPack
     from streamguard.types import Picture, UInt8Array
@@ -30,7 +30,7 @@ PICTURES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 VIDEOS = frozenset({".mp4", ".mkv", ".mov", ".webm", ".avi", ".ts", ".m4v"})
 
 
-def read_calibration(folder: Path, spec: ModelSpec) -> Calibration:
+def read_calibration(folder: Path, spec: ModelSpec) -> CalibrationSet:
     """The crops in `folder`: a pack or several (labelled), or pictures and videos below it (not labelled).
 
     A picture of just the model's size is taken for a face crop; faces in others are found and cut as live.
@@ -40,7 +40,7 @@ def read_calibration(folder: Path, spec: ModelSpec) -> Calibration:
     Raises:
         DataError: no such folder, or too few faces in it.
     """
-    from streamguard.inference import Calibration
+    from streamguard.inference import CalibrationSet
     from streamguard.inference.quantise import version
 
     if not folder.is_dir():
@@ -59,11 +59,11 @@ def read_calibration(folder: Path, spec: ModelSpec) -> Calibration:
         raise DataError(str(folder), f"{len(crops)} faces found in {len(files)} files", f"give at least {FEWEST}")
     share = min(CALIBRATED, len(crops) // 2)
     stacked = np.stack(crops)
-    return Calibration(stacked[:share], stacked[share : share + HELD], None, made_with)
+    return CalibrationSet(stacked[:share], stacked[share : share + HELD], None, made_with)
 
 
-def _of_packs(folder: Path, packs: Sequence[Path], spec: ModelSpec, source: str) -> Calibration:
-    from streamguard.inference import Calibration
+def _of_packs(folder: Path, packs: Sequence[Path], spec: ModelSpec, source: str) -> CalibrationSet:
+    from streamguard.inference import CalibrationSet
     from streamguard.training.drawing import live_crop
     from streamguard.training.pack import CropPack
 
@@ -86,7 +86,7 @@ def _of_packs(folder: Path, packs: Sequence[Path], spec: ModelSpec, source: str)
     if min(len(taken), len(held)) < FEWEST or len(set(labels)) < 2:
         remedy = f"give {FEWEST} crops, real and fake, of people for each use"
         raise DataError(str(folder), "the packs hold too few people", remedy)
-    return Calibration(np.stack(taken), np.stack(held), np.array(labels), source)
+    return CalibrationSet(np.stack(taken), np.stack(held), np.array(labels), source)
 
 
 def _pictures(packs: Sequence[CropPack], column: str) -> list[tuple[int, int, int]]:

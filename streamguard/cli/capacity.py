@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import math
 import re
@@ -16,7 +15,7 @@ import typer
 from rich.progress import Progress
 from rich.table import Table
 
-from streamguard.cli.making import Tell, making
+from streamguard.cli.progress import Tell, with_bar
 from streamguard.cli.runner import console, notes, run
 
 if TYPE_CHECKING:
@@ -72,12 +71,11 @@ async def _capacity(
         with open_source(clip) as source:
             shown = f" at {source.average_rate:g} frames/s" if source.average_rate else ""
             what = f"{source.width}x{source.height}{shown} ({clip.name})"
-    guard = await asyncio.to_thread(Guard.open, model, engine)
     with tempfile.TemporaryDirectory() as folder:
-        async with guard:
+        async with Guard.open(model, engine) as guard:
             if clip is None:
                 clip = Path(folder) / "faces.mp4"
-                await making("making a clip", partial(write_faces_clip, clip, width, height, rate, faces))
+                await with_bar("making a clip", partial(write_faces_clip, clip, width, height, rate, faces))
             with Progress(console=notes, transient=True) as bar:
                 task = bar.add_task("measuring", total=None)
                 found = await survey(guard, clip, seconds, lambda share: bar.update(task, total=1.0, completed=share))
@@ -91,9 +89,9 @@ async def _capacity(
 
 
 def document(found: Survey, guard: Guard, what: str, judged: float) -> dict[str, Any]:
-    """What was found, as JSON values; times in milliseconds."""
+    """Return the findings as JSON values; times in milliseconds."""
     from streamguard.pipeline.capacity import ADMITTED_RATE, most_streams, scarce
-    from streamguard.pipeline.processor import processors
+    from streamguard.pipeline.cpu_usage import processors
 
     cost, means = found.cost, found.means
 
@@ -130,7 +128,7 @@ def document(found: Survey, guard: Guard, what: str, judged: float) -> dict[str,
 
 
 def tables(told: dict[str, Any]) -> Iterator[Table]:
-    """The document for people."""
+    """Return the document as tables for people."""
     cost, measured = told["cost"], told["measured"]
     table = Table(title=f"Streams of {told['streams']}", title_justify="left")
     for column in ("judged frames/s each", "streams that fit", "what runs out"):

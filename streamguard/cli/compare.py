@@ -11,10 +11,10 @@ from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextC
 from rich.table import Table
 from rich.text import Text
 
-from streamguard.cli.runner import console, notes
+from streamguard.cli.runner import check_device, console, notes
 
 if TYPE_CHECKING:
-    from streamguard.training.comparison.rows import Row
+    from streamguard.training.comparison.rows import ComparisonRow
 
 _COLUMNS = (
     TextColumn("{task.description}", markup=False),
@@ -50,17 +50,13 @@ def compare(
     """Train classifiers and segmentation networks alike, on the same packs, and test them across sets. Resumable."""
     import os
 
-    import torch
-
-    from streamguard.errors import ConfigError
-    from streamguard.training.comparison.compare import Plan
+    from streamguard.training.comparison.compare import ComparisonPlan
     from streamguard.training.comparison.compare import compare as run_comparison
     from streamguard.training.comparison.page import columns, write_pages
     from streamguard.training.recipe import read_recipe
 
-    if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
-        raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")
-    plan = Plan(
+    check_device(device)
+    plan = ComparisonPlan(
         recipe=read_recipe(recipe),
         packs=packs,
         networks=_listed(networks),
@@ -91,7 +87,7 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _table(title: str, rows: Sequence[Row], sets: Sequence[str], kind: str) -> Table:
+def _table(title: str, rows: Sequence[ComparisonRow], sets: Sequence[str], kind: str) -> Table:
     from streamguard.training.comparison.page import HOME, weights
     from streamguard.training.evaluation.wording import interval, number
 

@@ -57,7 +57,9 @@ def compile_(
                 with console.status(f"{factory.name}: {one.spec.name}"):
                     if calibrate is not None:
                         options = replace(options, calibration=read_calibration(calibrate, one.spec))
-                    prepared = inference.prepare(factory, one, options, force=force or calibrate is not None)
+                    crops = inference.parity_crops(one.spec.size)
+                    again = force or calibrate is not None
+                    prepared = inference.prepare(factory, one, options, crops=crops, force=again)
             except EngineError as error:
                 refusal = error
                 table.add_row(one.spec.name, factory.name, *[""] * 6, f"[red]{escape(error.cause)}")

@@ -1,4 +1,4 @@
-"""`streamguard config`: checks and shows the configuration of `streamguard serve`."""
+"""`streamguard config`: check and show the configuration of `streamguard serve`."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ from streamguard.errors import InvalidConfig
 
 File = Annotated[Path | None, typer.Argument(help="Settings as TOML. Without: the environment and the defaults alone.")]
 
-config = typer.Typer(help="Check and show the configuration of `streamguard serve`.", no_args_is_help=True)
+config = typer.Typer(
+    add_completion=False, help="Check and show the configuration of `streamguard serve`.", no_args_is_help=True
+)
 
 
 @config.command()
 def check(file: File = None) -> None:
-    """Tell everything that is wrong, a line each on stderr; leaves with 7 then, with 0 if all is right.
+    """Report everything that is wrong, one line each on stderr. Exit with 7 if anything is, with 0 otherwise.
 
     Looks for detectors, engines, plugins and folders on this machine too, as this user.
     """
@@ -32,9 +34,9 @@ def check(file: File = None) -> None:
     try:
         loaded = load_config(file)
         # The engines' libraries are loaded for what can be read.
-        from streamguard.server.foreseen import foreseen
+        from streamguard.server.preflight import preflight
 
-        if problems := asyncio.run(foreseen(loaded)):
+        if problems := asyncio.run(preflight(loaded)):
             raise InvalidConfig.of(problems)
     except InvalidConfig as error:
         for problem in error.problems:
@@ -52,7 +54,7 @@ def check(file: File = None) -> None:
 
 @config.command()
 def show(file: File = None, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
-    """Show the values in force, secrets hidden, and where each comes from."""
+    """Show the values in force and where each comes from; secrets are hidden."""
     from streamguard.config import load_config
     from streamguard.config.reference import rows
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,8 +14,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from streamguard.cli.demo_page import show_page, somebody_looks
-from streamguard.cli.runner import check_writable, console, notes, run
-from streamguard.cli.scan import STYLES
+from streamguard.cli.runner import STYLES, check_writable, console, notes, run
+from streamguard.cli.sheet import Moment
 from streamguard.types import Event, Verdict
 
 if TYPE_CHECKING:
@@ -26,17 +25,6 @@ if TYPE_CHECKING:
     from streamguard.types import UInt8Array
 
 WIDTH, HEIGHT = 640, 480
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One frame of the timeline."""
-
-    time: float
-    state: Verdict
-    share: float | None
-    fake: bool | None
-    """The frame's own verdict; None when no face was judged."""
 
 
 def demo(
@@ -64,8 +52,7 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
     from streamguard.training.portrait_clip import write_portrait_clip
 
     fake_from = seconds / 2 if source is None else None
-    guard = await asyncio.to_thread(Guard.open, model, engine)
-    async with guard:
+    async with Guard.open(model, engine) as guard:
         notes.print(f"{guard.spec.name} on {guard.engine.describe()}", markup=False)
         url = source or str(out / "clip.mp4")
         if source is None:
@@ -86,7 +73,7 @@ async def _demo(seconds: float, source: str | None, out: Path, model: str, engin
 async def _leave(
     out: Path, moments: list[Moment], sheet: list[tuple[float, UInt8Array]], fake_from: float | None
 ) -> None:
-    """Write the results, and tell of them."""
+    """Write the results and print where they are."""
     from streamguard.files import write_text
 
     _print_verdicts(moments, fake_from)

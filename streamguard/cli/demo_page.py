@@ -17,7 +17,7 @@ STREAM = "demo"
 
 
 def somebody_looks() -> bool:
-    """Whether there is a desktop with a person before it: a terminal and a display, and no automated run."""
+    """Return whether there is a desktop with a person before it: a terminal and a display, and no automated run."""
     if os.environ.get("CI") or not sys.stdout.isatty():
         return False
     return _display()
@@ -33,8 +33,8 @@ async def show_page(guard: Guard, source: str) -> None:
         source: a file, `camera:0` or a URL.
     """
     from streamguard.config import Config
+    from streamguard.logs import set_up_logs
     from streamguard.server.app import serving
-    from streamguard.server.logs import set_up_logs
 
     set_up_logs("warning", "text")
     stop = stop_asked()

@@ -136,7 +136,7 @@ def _compiled(factory: inference.EngineFactory, spec: models.ModelSpec) -> str:
 
 
 def _eight_bits(factory: inference.EngineFactory, spec: models.ModelSpec) -> str:
-    """What is to be said of the engine in int8; nothing where none was compiled."""
+    """Return the row about the engine in int8; nothing where none was compiled."""
     from streamguard.inference import INT8_BAR, EngineOptions
     from streamguard.inference.cache import EngineCache, read_manifest
 

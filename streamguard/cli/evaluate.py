@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from rich.text import Text
 
-from streamguard.cli.runner import check_writable, console, notes, run
+from streamguard.cli.runner import STDOUT, check_writable, console, notes, run, write_report
 
 if TYPE_CHECKING:
     from streamguard.errors import StreamguardError
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from streamguard.training.clips import Clip
     from streamguard.training.evaluation.gallery import Gallery
     from streamguard.training.evaluation.records import Evaluation, FrameRecord
+    from streamguard.training.evaluation.sheets import Cell, Sheet
     from streamguard.training.manifest import Split
     from streamguard.training.sending import Sending
     from streamguard.types import FaceVerdict
@@ -38,7 +41,7 @@ def evaluate(
     sets: Annotated[str, typer.Option(help="Comma-separated sets; default: all.")] = "",
     split: Annotated[str, typer.Option(help="Side of the manifest: `validation` or `train`.")] = "validation",
     most: Annotated[
-        int, typer.Option(min=0, help="Rows of each set, program and label at the most, evenly taken; 0: all.")
+        int, typer.Option(min=0, help="Most rows of each set, program and label, evenly sampled; 0: all.")
     ] = 0,
     every: Annotated[int, typer.Option(min=1, help="Judge every n-th frame of clips.")] = 1,
     robustness: Annotated[
@@ -51,20 +54,22 @@ def evaluate(
         bool, typer.Option("--gate/--no-gate", help="Leave small and blurred faces unjudged, as live.")
     ] = True,
     json_out: Annotated[
-        Path | None, typer.Option("--json", metavar="OUT", help="Write every figure and frame.")
+        Path | None, typer.Option("--json", metavar="OUT", help="Write every figure and frame; `-` for stdout.")
     ] = None,
     html_out: Annotated[Path | None, typer.Option("--html", metavar="OUT", help="Write a report to read.")] = None,
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
     onnx: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Another network, in the detector's place; needs --layout.")
     ] = None,
-    layout: Annotated[str, typer.Option(help="Its pictures: nchw|nhwc, rgb|bgr, 01|255, as in nchw-rgb-01.")] = "",
+    layout: Annotated[str, typer.Option(help="Network input: nchw|nhwc, rgb|bgr, 01|255, as in nchw-rgb-01.")] = "",
     mean: Annotated[str, typer.Option(help="Taken off its pictures, as in 0.485,0.456,0.406.")] = "",
     std: Annotated[str, typer.Option(help="Divides its pictures, as in 0.229,0.224,0.225.")] = "",
-    output: Annotated[str, typer.Option(help="Its answer: logit, probability, mask, mask-logit.")] = "probability",
+    output: Annotated[str, typer.Option(help="Network output: logit, probability, mask, mask-logit.")] = "probability",
     fake_class: Annotated[int, typer.Option(min=0, max=1, help="Which of its two classes is fake.")] = 1,
     threshold: Annotated[float, typer.Option(min=0, max=1, help="Its probability above which it says fake.")] = 0.5,
-    margin: Annotated[float, typer.Option(min=1, max=3, help="Its crop: times the face box's longer side.")] = 1.4,
+    margin: Annotated[
+        float, typer.Option(min=1, max=3, help="Crop's side as a multiple of the face box's longer side.")
+    ] = 1.4,
 ) -> None:
     """Measure a detector by set and program: AUC, recall, Dice, false alarms, time to alert, with intervals.
 
@@ -75,7 +80,7 @@ def evaluate(
     if split not in {"validation", "train"}:
         raise typer.BadParameter("`validation` or `train`", param_hint="--split")
     for out in (json_out, html_out):
-        if out is not None:
+        if out not in {None, STDOUT}:
             check_writable(out)
     from streamguard.errors import DataError
     from streamguard.training.clips import chosen_clips
@@ -174,11 +179,10 @@ def _report(
 ) -> None:
     from dataclasses import replace
 
-    from streamguard.training.evaluation.report import write_html, write_json
+    from streamguard.training.evaluation.report import json_report, write_html
     from streamguard.training.evaluation.robustness import condition
     from streamguard.training.evaluation.sheets import sheets
     from streamguard.training.evaluation.summary import summarise
-    from streamguard.training.evaluation.table import sheet_table
     from streamguard.training.evaluation.wording import DISCLAIMER
     from streamguard.training.sending import Sending
 
@@ -186,11 +190,41 @@ def _report(
     unsent = replace(base, clips=tuple(clip for clip in base.clips if not clip.still))
     every = [(Sending("as they are"), unsent), *sent] if sent else []
     conditions = [condition(sending, base, each) for sending, each in every]
-    console.print(f"{base.model} on {base.engine}", style="bold", markup=False, highlight=False)
-    for sheet in sheets(base, summary, conditions):
-        console.print(sheet_table(sheet))
-    console.print(DISCLAIMER, markup=False, highlight=False)
+    if json_out != STDOUT:
+        console.print(f"{base.model} on {base.engine}", style="bold", markup=False, highlight=False)
+        for sheet in sheets(base, summary, conditions):
+            console.print(sheet_table(sheet))
+        console.print(DISCLAIMER, markup=False, highlight=False)
     if json_out is not None:
-        write_json(base, summary, json_out, conditions)
+        write_report(json_out, json_report(base, summary, conditions))
     if html_out is not None:
         write_html(base, summary, html_out, conditions)
+
+
+def sheet_table(sheet: Sheet) -> Table:
+    """The sheet; names from outside are no markup."""
+    table = Table(
+        title=Text(sheet.title),
+        caption=Text(sheet.remark),
+        title_justify="left",
+        caption_justify="left",
+        padding=(0, 1),
+    )
+    for index, head in enumerate(sheet.heads):
+        table.add_column(head, justify="right" if index else "left", overflow="fold")
+    for row in sheet.rows:
+        table.add_row(*map(_text, row))
+    return table
+
+
+def _text(cell: Cell) -> Text:
+    from streamguard.training.evaluation.metrics import Figure
+    from streamguard.training.evaluation.wording import NONE, number
+
+    if isinstance(cell, Figure):
+        if cell.value is None:
+            return Text(NONE, style="dim")
+        spread = "" if cell.low is None or cell.high is None else f"{cell.low:.2f}\N{EN DASH}{cell.high:.2f}"
+        cell = number(cell.value), spread
+    over, under = (cell, "") if isinstance(cell, str) else cell
+    return Text(over).append(f"\n{under}", style="dim") if under else Text(over)

@@ -14,7 +14,7 @@ from streamguard.cli.remote import HERE, Authority, Remote, Server, Token
 from streamguard.cli.runner import run
 from streamguard.errors import ConfigError
 
-evidence = typer.Typer(help="Evidence of alerts: verify it, erase it.", no_args_is_help=True)
+evidence = typer.Typer(add_completion=False, help="Evidence of alerts: verify it, erase it.", no_args_is_help=True)
 
 
 @evidence.command("erase")

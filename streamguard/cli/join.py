@@ -28,6 +28,7 @@ def join(
     """
     from streamguard import models
     from streamguard.files import write_text
+    from streamguard.models import networks
     from streamguard.training.pack import open_packs
     from streamguard.training.run import ship, threshold_facts
 
@@ -36,7 +37,7 @@ def join(
     except ValueError as error:
         raise typer.BadParameter("numbers with commas between them", param_hint="--weights") from error
     loaded = [models.load(detector) for detector in detectors]
-    whole = models.join(loaded, shares)
+    whole = networks.join(loaded, shares)
     description = f"{loaded[0].spec.architecture}: fake pixels of a face; {len(loaded)} networks, answers averaged"
     with console.status("judging held-out faces"):
         outcome = ship(whole, name, description, open_packs(packs / "validation"), out)

@@ -8,29 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import Progress, TaskID
 from rich.table import Table
 
+from streamguard.cli.progress import counted_progress
 from streamguard.cli.runner import console, notes
 
 if TYPE_CHECKING:
     from streamguard.training.manifest import ManifestRow
-
-_COLUMNS = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    MofNCompleteColumn(),
-    TimeElapsedColumn(),
-    TimeRemainingColumn(),
-)
 
 Manifest = Annotated[Path, typer.Argument(help="Tab-separated manifest, as `streamguard manifest` writes it.")]
 Root = Annotated[Path, typer.Option("--data", help="Data root that the manifest's files are relative to.")]
@@ -74,7 +59,7 @@ def pack(
         raise typer.BadParameter(f"not in the manifest: {', '.join(sorted(unknown))}", param_hint="--sets")
     skips = Skips(_skipped, Counter())
     table, usable = Table("pack", "faces", box=None), False
-    with Progress(*_COLUMNS, console=notes) as progress:
+    with counted_progress() as progress:
         for split in SPLITS:
             chosen = [row for row in rows if row.split == split and row.set in wanted]
             for name, count in make_packs(chosen, data, out / split, skips, _bars(progress, split)):

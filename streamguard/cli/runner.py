@@ -1,27 +1,38 @@
-"""What the commands share: a stoppable event loop, consoles, atomic files."""
+"""Parts that the commands share: a stoppable event loop, consoles, atomic files."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 from rich.console import Console
 
-from streamguard.errors import OutputError
+from streamguard.errors import ConfigError, OutputError
+from streamguard.files import write_text
+from streamguard.types import Verdict
 
 console = Console()
+STYLES = {
+    Verdict.FAKE: "bold dark_orange3",
+    Verdict.UNSURE: "gold3",
+    Verdict.REAL: "dodger_blue2",
+    Verdict.UNKNOWN: "grey58",
+}
 """Results for people: stdout."""
 notes = Console(stderr=True)
 """Progress and remarks: stderr."""
 _AT_ONCE = 3
 """Signals that end a service at once."""
+STDOUT = Path("-")
+"""Path that means standard output, in place of the tables."""
 
 
 def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
@@ -49,7 +60,7 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
 
     code = 0
     try:
-        with contextlib.suppress(asyncio.CancelledError):
+        with contextlib.suppress(asyncio.CancelledError), _compiling_told():
             code = asyncio.run(guarded())
     except BrokenPipeError:
         # Python flushes standard output once more at its end.
@@ -58,6 +69,25 @@ def run(work: Callable[[], Coroutine[Any, Any, int]]) -> None:
         code = 128 + caught[0]
     if code:
         raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _compiling_told() -> Iterator[None]:
+    """Print a line where a detector is compiled first: a command that is silent for long seems to hang."""
+
+    class NotesHandler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            notes.print(f"streamguard: {record.getMessage()}", highlight=False, soft_wrap=True)
+
+    logger, told = logging.getLogger("streamguard.inference.compilation"), NotesHandler(logging.INFO)
+    before = logger.level
+    logger.addHandler(told)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(told)
 
 
 def stop_asked() -> asyncio.Event:
@@ -80,6 +110,19 @@ def stop_asked() -> asyncio.Event:
     return stop
 
 
+def write_report(path: Path, text: str) -> None:
+    """Write a report to its file, or to standard output where the path is `-`.
+
+    Raises:
+        OutputError: the file cannot be written; an older one is left as it was.
+    """
+    if path == STDOUT:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+    else:
+        write_text(path, text)
+
+
 def check_writable(path: Path, *inputs: str) -> None:
     """Fail before hours of work rather than after.
 
@@ -99,3 +142,15 @@ def check_writable(path: Path, *inputs: str) -> None:
         raise OutputError(str(path), "its folder does not exist", f"create {folder} first")
     if not os.access(folder, os.W_OK):
         raise OutputError(str(path), "its folder is not writable", "choose another one")
+
+
+def check_device(device: str) -> None:
+    """Check that the device to train on is there.
+
+    Raises:
+        ConfigError: it is neither `cpu` nor `cuda`, or has no such hardware here.
+    """
+    import torch
+
+    if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
+        raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from streamguard.cli.runner import console, notes
+from streamguard.cli.progress import NOTE, counted_progress
+from streamguard.cli.runner import check_device, console, notes
 
 if TYPE_CHECKING:
     import optuna
@@ -49,16 +49,14 @@ def search(
 
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise ConfigError("search", f"not installed: {', '.join(missing)}", "pip install 'streamguard[train]'")
-    import torch
 
     from streamguard.training.recipe import read_recipe
-    from streamguard.training.search import Plan, Space
+    from streamguard.training.search import SearchPlan, Space
     from streamguard.training.search import search as run_search
     from streamguard.training.search.report import write_facts, write_page
 
-    if device not in {"cpu", "cuda"} or (device == "cuda" and not torch.cuda.is_available()):
-        raise ConfigError(f"--device {device}", "there is no such device here", "use `cpu`")
-    plan = Plan(
+    check_device(device)
+    plan = SearchPlan(
         space=Space(read_recipe(recipe), tuple(dict.fromkeys(vary or ()))),
         packs=packs,
         out=out,
@@ -73,9 +71,7 @@ def search(
         threads=threads or None,
         device=device,
     )
-    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    note = TextColumn("{task.fields[note]}")
-    with Progress(TextColumn("{task.description}"), *columns, note, console=notes) as progress:
+    with counted_progress(NOTE) as progress:
         task = progress.add_task("trials", total=trials, note="")
 
         def advance(study: optuna.Study, reached: Standing) -> None:

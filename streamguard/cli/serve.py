@@ -14,10 +14,10 @@ import typer
 
 from streamguard.cli.runner import notes, stop_asked
 from streamguard.cli.service_manager import ServiceManager
-from streamguard.errors import StreamguardError
+from streamguard.errors import InvalidConfig, StreamguardError
 
 if TYPE_CHECKING:
-    from streamguard.config import Config
+    from streamguard.config import Config, Loaded
     from streamguard.server.app import Server
 
 
@@ -29,13 +29,17 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM private key.")] = None,
     model: Annotated[str | None, typer.Option(help="Detector, as named by `streamguard doctor`.")] = None,
     engine: Annotated[str | None, typer.Option(help="Inference engine; default: the best one here.")] = None,
-    text_log: Annotated[bool, typer.Option("--text-log", help="Logs for people instead of JSON.")] = False,
+    text_log: Annotated[bool, typer.Option("--text-log", help="Plain-text logs instead of JSON.")] = False,
+    cluster: Annotated[
+        bool, typer.Option("--cluster", help="Be a front door: answer for all workers of a cluster, and judge nothing.")
+    ] = False,
 ) -> None:
-    """Serve the page, WHIP, WHEP and the REST API. SIGTERM and Ctrl-C end all streams cleanly, a third one at once.
+    """Serve the page, WHIP, WHEP and the REST API. SIGTERM or Ctrl-C stops all streams cleanly; a third one at once.
 
-    SIGHUP reads the file of --config again: what is different in its streams, rules and tokens holds from then on.
+    SIGHUP reads the file of --config again; changes to streams, rules and tokens take effect.
     """
-    from streamguard.config import read_config
+    from streamguard.config import load_config, read_config
+    from streamguard.server.listening import check_listening
 
     options = {
         "server.host": host,
@@ -46,21 +50,31 @@ def serve(
         "engine.model": model,
         "engine.engine": engine,
     }
-    asyncio.run(_serve(read_config(config, options), (lambda: read_config(config, options)) if config else None))
+    loaded = load_config(config, options)
+    # Before what takes its time is even imported.
+    check_listening(loaded.config.server)
+    if cluster:
+        asyncio.run(_front_door(loaded.config))
+        return
+    asyncio.run(_serve(loaded, (lambda: read_config(config, options)) if config else None))
 
 
-async def _serve(config: Config, reread: Callable[[], Config] | None) -> None:
+async def _serve(loaded: Loaded, reread: Callable[[], Config] | None) -> None:
     # Before what takes its time.
     stop, reload = stop_asked(), asyncio.Event()
     if reread is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reload.set)
+    from streamguard.logs import set_up_logs
     from streamguard.pipeline.guard import Guard
     from streamguard.server.app import serving
-    from streamguard.server.logs import set_up_logs
+    from streamguard.server.preflight import preflight
 
+    config = loaded.config
     set_up_logs(config.server.log_level, config.server.log_format)
+    if problems := await preflight(loaded):
+        raise InvalidConfig.of(problems)
     wanted = config.engine
-    opening = partial(Guard.open, wanted.model, wanted.engine, threads=wanted.threads, cache=wanted.cache)
+    opening = partial(Guard.load, wanted.model, wanted.engine, threads=wanted.threads, cache=wanted.cache)
     guard = await asyncio.to_thread(opening)
     manager = ServiceManager()
     if stop.is_set():
@@ -77,6 +91,17 @@ async def _serve(config: Config, reread: Callable[[], Config] | None) -> None:
         reloading.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await reloading
+
+
+async def _front_door(config: Config) -> None:
+    stop = stop_asked()
+    from streamguard.cluster.front_door import front_door
+    from streamguard.logs import set_up_logs
+
+    set_up_logs(config.server.log_level, config.server.log_format)
+    async with front_door(config) as door, ServiceManager().running(f"open {door.url}"):
+        notes.print(f"streamguard: open {door.url}", highlight=False, soft_wrap=True)
+        await stop.wait()
 
 
 async def _reload_when_asked(server: Server, asked: asyncio.Event, manager: ServiceManager) -> None:

@@ -1,4 +1,4 @@
-"""What systemd is told of a service (sd_notify(3)): that it is up, lives, reads its file again, ends."""
+"""Messages to systemd (sd_notify(3)): the service is up, lives, reads its file again, ends."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ServiceManager:
 
     @asynccontextmanager
     async def running(self, status: str, alive: Callable[[], bool] = lambda: True) -> AsyncGenerator[None, None]:
-        """Up for as long as the context lasts, and alive for as long as the event loop turns and `alive` says so.
+        """Tell that the service is up, and alive as long as the event loop turns and `alive` says so.
 
         Args:
             status: one line for people.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,10 +14,19 @@ from streamguard.types import UInt8Array, Verdict
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from streamguard.cli.demo import Moment
-
 COLUMNS = 4
 FAKE, UNSURE, REAL, UNKNOWN = "#D55E00", "#F0E442", "#0072B2", "#999999"
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One frame of the timeline."""
+
+    time: float
+    state: Verdict
+    share: float | None
+    fake: bool | None
+    """The frame's own verdict; None when no face was judged."""
 
 
 def contact_sheet(
@@ -49,7 +59,8 @@ def contact_sheet(
         axes.set_title(f"{time:.1f} s{truth}", fontsize=10, loc="left", pad=3, color=FAKE if fake else "black")
     _timeline(figure.add_subplot(grid[rows, :]), moments, fake_from)
     picture = BytesIO()
-    figure.savefig(picture, format="png")
+    # The titles of the first row stand above the layout.
+    figure.savefig(picture, format="png", bbox_inches="tight")
     write_bytes(path, picture.getvalue())
 
 

@@ -20,8 +20,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from streamguard.cli.runner import check_writable, console, notes, run
-from streamguard.cli.scan import STYLES
+from streamguard.cli.runner import STYLES, check_writable, console, notes, run
 from streamguard.errors import OutputError
 from streamguard.types import Event, EventKind, Verdict
 
@@ -49,7 +48,7 @@ def watch(
         typer.Option(
             metavar="TARGET",
             help="Send the video with masks, and its sound, on: an rtsp, rtmp or udp URL, a folder or .m3u8 file "
-            "(HLS), or a .ts file, gone on with where it is there. May be given several times.",
+            "(HLS), or a .ts file; an existing one is appended to. May be given several times.",
         ),
     ] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Stop after so many seconds.")] = None,
@@ -88,7 +87,7 @@ def watch(
 
 @dataclass(frozen=True, slots=True)
 class SourceSettings:
-    """What the options say of the source, until `media` is worth loading."""
+    """Options of the source as given, held until `media` is worth loading."""
 
     transport: Literal["tcp", "udp"]
     patience: float
@@ -109,6 +108,9 @@ async def _watch(
     engine: str | None,
 ) -> int:
     from streamguard.media import SourceOptions
+    from streamguard.media.address import parse_address
+    from streamguard.media.whep.address import is_whep
+    from streamguard.pipeline.extensions import source_of
     from streamguard.pipeline.guard import Guard, WatchOptions
     from streamguard.pipeline.recorder import OverlayRecorder
     from streamguard.pipeline.restream import Restream
@@ -122,10 +124,12 @@ async def _watch(
         token=asked.token,
         hwaccel=asked.hwaccel,
     )
+    if not wait and not is_whep(url) and isinstance(source_of(url, url), str):
+        # A missing file is reported before an engine is loaded.
+        parse_address(url, source)
     options = WatchOptions(source=source, wait_for_source=wait)
-    guard = await asyncio.to_thread(Guard.open, model, engine)
     async with contextlib.AsyncExitStack() as stack:
-        await stack.enter_async_context(guard)
+        guard = await stack.enter_async_context(Guard.open(model, engine))
         recorder = None
         if overlay is not None:
             recorder = await stack.enter_async_context(OverlayRecorder(overlay, guard.spec.threshold))
@@ -156,7 +160,7 @@ async def _watch(
 
 
 def _check_targets(texts: list[str], url: str) -> None:
-    """Raise an OutputError where something cannot be written; tell of what is gone on with."""
+    """Raise an OutputError where something cannot be written; name the files that are continued."""
     from streamguard.media.output import clash, parse_target
 
     targets = [parse_target(text) for text in texts]
@@ -166,11 +170,13 @@ def _check_targets(texts: list[str], url: str) -> None:
         if target.file is not None:
             check_writable(target.file, url.removeprefix("loop:"))
         if target.file is not None and target.playlist is None and target.file.is_file():
-            notes.print(f"streamguard: {target.shown}: it is gone on with", highlight=False, soft_wrap=True)
+            notes.print(
+                f"streamguard: {target.shown}: the existing recording is appended to", highlight=False, soft_wrap=True
+            )
 
 
 class JsonLines:
-    """Every event, and the stream's state once a second and whenever it changes, as JSON lines on stdout."""
+    """Write every event, and the stream's state once a second and at each change, as JSON lines to stdout."""
 
     def __init__(self) -> None:
         self._told: tuple[int, float, Verdict] | None = None
@@ -278,7 +284,7 @@ class Screen:
         reasons = {face.face.track: face.reason.value for face in report.faces if face.reason}
         counts = report.counts
         below = [f"frames: {counts.received} received, {counts.judged} judged, {counts.dropped} dropped"]
-        # Those held for fake first, then the doubtful, then the ones in the picture now.
+        # Those called fake first, then the doubtful, then the ones in the picture now.
         tracks = sorted(
             report.state.tracks.items(),
             key=lambda one: (FIRST.get(one[1].state, len(FIRST)), -one[1].judged, one[0]),

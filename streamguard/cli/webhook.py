@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 MOST_ROWS = 15
 MOST_BODY = 64 * 1024
 
-webhook = typer.Typer(help="Signed webhooks: subscribe, look after them, try them out.", no_args_is_help=True)
+webhook = typer.Typer(
+    add_completion=False, help="Signed webhooks: subscribe, look after them, try them out.", no_args_is_help=True
+)
 
 
 @webhook.command("listen")
@@ -54,7 +56,7 @@ def listen(
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ReceivedMessage:
     """One request as it is shown.
 
     Attributes:
@@ -83,7 +85,7 @@ async def _listen(
         secret = new_secret()
         notes.print(f"secret: {secret}", highlight=False, soft_wrap=True)
     check_secret(secret)
-    messages: asyncio.Queue[Message] = asyncio.Queue(maxsize=1000)
+    messages: asyncio.Queue[ReceivedMessage] = asyncio.Queue(maxsize=1000)
     app = web.Application(client_max_size=MOST_BODY)
     app.router.add_post("/{rest:.*}", _handler(secret, answer, messages))
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
@@ -103,7 +105,7 @@ async def _listen(
     return 0
 
 
-def _handler(secret: str, answer: int, messages: asyncio.Queue[Message]) -> Any:
+def _handler(secret: str, answer: int, messages: asyncio.Queue[ReceivedMessage]) -> Any:
     from aiohttp import web
     from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
@@ -124,13 +126,15 @@ def _handler(secret: str, answer: int, messages: asyncio.Queue[Message]) -> Any:
         if not fault:
             repeated = seen[id]
             seen[id] += 1
-        await messages.put(Message(datetime.now(UTC), id, fault, repeated, document))
+        await messages.put(ReceivedMessage(datetime.now(UTC), id, fault, repeated, document))
         return web.Response(status=401 if fault else answer)
 
     return handle
 
 
-async def _show(messages: asyncio.Queue[Message], count: int | None, seconds: float | None, jsonl: bool) -> None:
+async def _show(
+    messages: asyncio.Queue[ReceivedMessage], count: int | None, seconds: float | None, jsonl: bool
+) -> None:
     with contextlib.ExitStack() as stack:
         screen = None
         if not jsonl and console.is_terminal:
@@ -148,7 +152,7 @@ async def _show(messages: asyncio.Queue[Message], count: int | None, seconds: fl
     sys.stdout.flush()
 
 
-def _json_line(message: Message) -> str:
+def _json_line(message: ReceivedMessage) -> str:
     return json.dumps(
         {
             "at": message.at.isoformat(timespec="milliseconds"),
@@ -161,7 +165,7 @@ def _json_line(message: Message) -> str:
     )
 
 
-def _cells(message: Message) -> tuple[str, ...]:
+def _cells(message: ReceivedMessage) -> tuple[str, ...]:
     """time, signature, type, stream, face, score, id: printable, whatever was sent."""
     document = message.document if isinstance(message.document, dict) else {}
     if "specversion" in document:
@@ -182,7 +186,7 @@ def _cells(message: Message) -> tuple[str, ...]:
     return tuple(one_line(str(cell)) for cell in cells)
 
 
-def _text_line(message: Message) -> str:
+def _text_line(message: ReceivedMessage) -> str:
     return "  ".join(cell for cell in _cells(message) if cell)
 
 
@@ -193,7 +197,7 @@ class _Screen:
         self._live, self._rows = live, deque[tuple[str, ...]](maxlen=MOST_ROWS)
         self._total = self._refused = 0
 
-    def add(self, message: Message) -> None:
+    def add(self, message: ReceivedMessage) -> None:
         """Show one more."""
         self._rows.append(_cells(message))
         self._total += 1

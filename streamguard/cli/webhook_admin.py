@@ -15,6 +15,7 @@ from rich.text import Text
 
 from streamguard.cli.remote import HERE, Authority, Remote, Server, Token
 from streamguard.cli.runner import console, notes, run
+from streamguard.cli.webhook import webhook
 from streamguard.errors import ConfigError, one_line
 
 Id: TypeAlias = Annotated[str, typer.Argument(help="The subscription's id, as `list` shows it.")]
@@ -49,7 +50,7 @@ def create(
     token: Token = None,
     ca_file: Authority = None,
 ) -> None:
-    """Subscribe a URL to alerts; its secret is shown now and never again."""
+    """Subscribe a URL; shows its secret, only now."""
     body = _given(url=url, name=name, format=format, secret=secret)
     if fields := _rule(stream, kind, rule):
         body["rule"] = fields
@@ -57,12 +58,12 @@ def create(
 
 
 def list_(as_json: AsJson = False, server: Server = HERE, token: Token = None, ca_file: Authority = None) -> None:
-    """All subscriptions."""
+    """List all subscriptions."""
     _run(Remote(server, token, ca_file), "GET", "webhooks", None, _table if not as_json else _json)
 
 
 def show(id: Id, server: Server = HERE, token: Token = None, ca_file: Authority = None) -> None:
-    """One subscription with its rule, as JSON."""
+    """Show one subscription with its rule, as JSON."""
     _run(Remote(server, token, ca_file), "GET", _path(id), None, _json)
 
 
@@ -78,7 +79,7 @@ def change(
     token: Token = None,
     ca_file: Authority = None,
 ) -> None:
-    """Change what is given; fields of the rule that are not named stay."""
+    """Update the given fields; the others stay."""
     body, fields = _given(url=url, name=name, format=format), _rule(stream, kind, rule)
     if not body and not fields:
         raise ConfigError("change", "nothing is to be changed", "give --url, --name, --format, --stream or --rule")
@@ -116,7 +117,7 @@ def rotate(
     token: Token = None,
     ca_file: Authority = None,
 ) -> None:
-    """Make a new secret, shown now and never again."""
+    """Make a new secret; shows it, only now."""
     body = {**_given(secret=secret), "overlap_seconds": overlap}
     show = _secret if not as_json else _json
     _run(Remote(server, token, ca_file), "POST", f"{_path(id)}/rotate", body, show)
@@ -142,7 +143,7 @@ def deliveries(
     token: Token = None,
     ca_file: Authority = None,
 ) -> None:
-    """What was sent and what came back, newest first."""
+    """List what was sent and what came back, newest first."""
     query = _given(status=status, limit=limit, cursor=cursor)
     show = _log if not as_json else _json
     _run(Remote(server, token, ca_file), "GET", f"{_path(id)}/deliveries", None, show, query)
@@ -270,3 +271,7 @@ def _print(columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> None:
     for row in cells:
         table.add_row(*map(Text, row))
     console.print(table)
+
+
+for name, command in COMMANDS.items():
+    webhook.command(name)(command)

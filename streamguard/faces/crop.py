@@ -36,7 +36,7 @@ def cut(picture: Picture, face: Face, margin: float, size: int) -> Crop:
 
 
 def share_inside(picture: Picture, area: CropSquare) -> float:
-    """How much of the square lies inside the picture, 0..1."""
+    """Share of the square that lies inside the picture, 0..1."""
     width = min(area.x + area.side, picture.width) - max(area.x, 0)
     height = min(area.y + area.side, picture.height) - max(area.y, 0)
     return max(width, 0) * max(height, 0) / area.side**2

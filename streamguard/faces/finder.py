@@ -1,16 +1,20 @@
-"""From a frame to judged-worthy face crops: detect every k-th frame, track in between, gate, cut."""
+"""Finding faces and cutting their crops: detect on every k-th frame, track in between, check quality, cut."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from streamguard.faces.crop import crop_square, cut, share_inside
-from streamguard.faces.detector import FaceDetector
-from streamguard.faces.gate import Gate
-from streamguard.faces.pace import LONGEST, next_pace
-from streamguard.faces.tracker import FaceTracker, Tracked
-from streamguard.types import Crop, Face, Frame
+from streamguard.faces.detector import Detections, FaceDetector, RegionDetector
+from streamguard.faces.gate import QualityGate
+from streamguard.faces.pace import LONGEST, WHILE_MOVING, next_pace
+from streamguard.faces.tracker import CONFIDENT, FaceTracker, Tracked
+from streamguard.types import Box, Crop, Face, Frame
+
+TOLERANCE = 0.05
+"""Seconds: a frame that comes a little early is not left to the next one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +45,39 @@ class FaceFinder:
         margin: crop side as a multiple of the face box's longer side.
         size: crop side in pixels.
         detect_every: the detector runs on every k-th frame, at the least 1; besides at once where the flow lost a
-            face, and where a new face waits to be confirmed. A live stream under load lengthens k (see `next_pace`),
-            and where so few frames are judged that `LONGEST` passes, the detector does not wait for the k-th.
+            face, and where a new face waits to be confirmed. A live stream under load lengthens k (see `next_pace`);
+            where few frames are judged, `LONGEST` and `WHILE_MOVING` hold. Of a live stream's picture it looks at the
+            part around the known faces, where the detector can, and at the whole every `LONGEST` seconds.
+        still: each frame is a picture by itself: no face is tracked, or waits until it has been seen for a while.
     """
 
     def __init__(
-        self, detector: FaceDetector, gate: Gate, margin: float, size: int = 256, detect_every: int = 5
+        self,
+        detector: FaceDetector,
+        gate: QualityGate,
+        margin: float,
+        size: int = 256,
+        detect_every: int = 5,
+        *,
+        still: bool = False,
     ) -> None:
         self._detector, self._gate = detector, gate
-        self._margin, self._size = margin, size
+        self._margin, self._size, self._still = margin, size, still
         self._least = self._every = max(1, detect_every)
         self._tracker = FaceTracker()
         self._epoch = 0
         self._since_detection = 0
         self._round: tuple[Frame, int] | None = None
-        self._detected_at = 0.0
+        self._detected_at = self._whole_at = 0.0
 
     @property
     def detect_every(self) -> int:
         """The present k."""
         return self._every
+
+    def retune(self, detect_every: int) -> None:
+        """Another k, as for the class; from any thread."""
+        self._least = self._every = max(1, detect_every)
 
     def find(self, frame: Frame, *, live: bool = False) -> Found:
         """The faces of the stream's next frame.
@@ -71,32 +88,62 @@ class FaceFinder:
         """
         if frame.epoch != self._epoch:
             self._tracker, self._epoch, self._since_detection = FaceTracker(), frame.epoch, 0
-            self._round = None
+            self._round, self._whole_at = None, float("-inf")
+        if self._still:
+            return self._find_still(frame)
         start = time.thread_time()
         tracker = self._tracker
-        late = live and frame.time - self._detected_at >= LONGEST
-        detect = late or self._since_detection == 0 or tracker.newcomers or not all(f.steady for f in tracker.faces)
-        detections = self._detector.detect(frame.image) if detect else None
+        waited = frame.time - self._detected_at
+        detect = self._since_detection == 0 or tracker.newcomers or (live and waited >= LONGEST)
+        tracked = tracker.faces if detect else tracker.moved(frame.image)
+        moved = time.thread_time()
+        if not detect:
+            lost = not all(face.steady for face in tracked)
+            detect = lost or (live and waited >= WHILE_MOVING - TOLERANCE and tracker.moving)
+        detections = self._look(frame, whole=not live or tracker.newcomers) if detect else None
         detected = time.thread_time()
         if detections is not None:
             tracked = tracker.detected(frame.time, frame.image, detections)
             self._since_detection, self._detected_at = 0, frame.time
-        else:
-            tracked = tracker.moved(frame.image)
         if live:
             self._follow_load(frame)
         self._since_detection = (self._since_detection + 1) % self._every
         followed = time.thread_time()
-        crops: list[Crop] = []
-        unjudged: list[Face] = []
-        for face in tracked:
-            judged = self._crop(frame, face)
-            if isinstance(judged, Crop):
-                crops.append(judged)
-            else:
-                unjudged.append(judged)
-        seconds = {"detect": detected - start, "track": followed - detected, "crop": time.thread_time() - followed}
-        return Found(frame, tuple(crops), tuple(unjudged), detect, seconds)
+        crops, unjudged = self._crops(frame, tracked)
+        track = moved - start + followed - detected
+        seconds = {"detect": detected - moved, "track": track, "crop": time.thread_time() - followed}
+        return Found(frame, crops, unjudged, detect, seconds)
+
+    def _find_still(self, frame: Frame) -> Found:
+        start = time.thread_time()
+        found = self._detector.detect(frame.image)
+        detected = time.thread_time()
+        places = zip(found.boxes.tolist(), found.scores.tolist(), found.landmarks, strict=True)
+        faces = [
+            Tracked(number, tuple(box), score, landmarks, float("-inf"))
+            for number, (box, score, landmarks) in enumerate(places, start=1)
+            if score >= CONFIDENT
+        ]
+        crops, unjudged = self._crops(frame, faces)
+        seconds = {"detect": detected - start, "track": 0.0, "crop": time.thread_time() - detected}
+        return Found(frame, crops, unjudged, True, seconds)
+
+    def _crops(self, frame: Frame, faces: Sequence[Tracked]) -> tuple[tuple[Crop, ...], tuple[Face, ...]]:
+        """The faces to be judged, and the others."""
+        cut_out = [self._crop(frame, face) for face in faces]
+        crops = tuple(each for each in cut_out if isinstance(each, Crop))
+        return crops, tuple(each for each in cut_out if isinstance(each, Face))
+
+    def _look(self, frame: Frame, *, whole: bool) -> Detections:
+        """The faces of the picture, or, not long after a look at the whole, of the part around the known ones."""
+        known = [face.box for face in self._tracker.faces]
+        recent = frame.time - self._whole_at < LONGEST - TOLERANCE
+        if known and recent and not whole and isinstance(self._detector, RegionDetector):
+            found = self._detector.detect_within(frame.image, _around(known))
+            if found is not None and len(found) >= len(known):
+                return found
+        self._whole_at = frame.time
+        return self._detector.detect(frame.image)
 
     def _follow_load(self, frame: Frame) -> None:
         if self._round is None:
@@ -120,3 +167,14 @@ class FaceFinder:
         if reason := self._gate.after_crop(crop.pixels):
             return replace(face, unjudged=reason)
         return crop
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    """Return the box around all boxes, each widened by its longer side."""
+    wider = [(box, max(box[2] - box[0], box[3] - box[1])) for box in boxes]
+    return (
+        min(box[0] - side for box, side in wider),
+        min(box[1] - side for box, side in wider),
+        max(box[2] + side for box, side in wider),
+        max(box[3] + side for box, side in wider),
+    )

@@ -13,7 +13,7 @@ SHARPNESS_SIZE = 96
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class QualityGate:
     """Limits below which a face is not judged.
 
     Attributes:
@@ -29,7 +29,7 @@ class Gate:
     settle: float = 0.1
 
     def before_crop(self, box: Box, inside: float, age: float) -> Reason | None:
-        """What forbids judging, from geometry alone; None when nothing does.
+        """Return the reason not to judge, from geometry alone; None when there is none.
 
         Args:
             box: the face box in frame pixels.
@@ -43,7 +43,7 @@ class Gate:
         return Reason.JUST_APPEARED if age < self.settle else None
 
     def after_crop(self, pixels: UInt8Array) -> Reason | None:
-        """What the crop's pixels forbid; None when nothing does."""
+        """Return the reason not to judge, from the crop's pixels; None when there is none."""
         if self.least_sharpness > 0 and sharpness(pixels) < self.least_sharpness:
             return Reason.TOO_BLURRED
         return None

@@ -1,4 +1,4 @@
-"""How often the face detector runs on a live stream: less often where there is no time for all frames."""
+"""Pace of the face detector on a live stream: slower where there is no time for all frames."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ _BUSY, _IDLE = 0.2, 0.05
 _MOST = 3
 LONGEST = 0.75
 """Seconds after which it runs in any case: half of what a track is remembered without being detected again."""
+WHILE_MOVING = 0.25
+"""Seconds after which it runs where a face moves: flow over longer steps loses it."""
 
 
 def next_pace(every: int, least: int, judged: int, missed: int) -> int:

@@ -54,7 +54,7 @@ def rgb_to_yuv(rgb: Rgb, matrix: Matrix, full_range: bool) -> Yuv:
 
 @functools.lru_cache(maxsize=512)
 def shares_of(sample: int) -> UInt8Array:
-    """What a sample adds at each coverage: uint8 [256], coverage c -> round(sample * c / 255)."""
+    """Amount that a sample adds at each coverage: uint8 [256], coverage c -> round(sample * c / 255)."""
     table = np.round(np.arange(256, dtype=np.float64) * sample / 255.0).astype(np.uint8)
     table.setflags(write=False)
     return table

@@ -1,4 +1,4 @@
-"""What is painted and how it looks."""
+"""Style of what is painted."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class OverlayItem:
 
 @dataclass(frozen=True, slots=True)
 class OverlayStyle:
-    """How the overlay looks.
+    """Look of the overlay.
 
     Attributes:
         fake, real, unknown, unsure: colours of the states; `fake` is the heat's, too.
@@ -81,7 +81,7 @@ class OverlayStyle:
 
 
 def label_texts(item: OverlayItem, style: OverlayStyle) -> tuple[str, ...]:
-    """What a face's label says, the longest text first, ending with none (the sign alone)."""
+    """Texts of a face's label, the longest first, ending with none (the sign alone)."""
     track = f"#{item.face.track} "
     label = item.state.label
     if item.state is Verdict.UNKNOWN:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,11 +12,11 @@ from typing import Any
 import pytest
 
 from streamguard.errors import one_line
+from tests.support.warm import warm_python
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Start = Callable[..., "subprocess.Popen[str]"]
-COMMAND = [sys.executable, "-m", "streamguard"]
-LIMIT = 60
+LIMIT = 240
 
 
 @pytest.fixture
@@ -25,10 +24,10 @@ def run(tmp_path: Path, detector: Path) -> Run:
     """Run a command to its end in the test's folder, with the exact detector on the reference engine."""
 
     def go(*arguments: object, model: object = detector, engine: str = "torch") -> subprocess.CompletedProcess[str]:
+        line = [*warm_python(), "-m", "streamguard", *map(str, arguments), *chosen(arguments, model, engine)]
         return subprocess.run(
-            [*COMMAND, *map(str, arguments), *chosen(arguments, model, engine)],
-            capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=LIMIT, check=False,
-        )  # fmt: skip
+            line, capture_output=True, text=True, cwd=tmp_path, env=environment(), timeout=LIMIT, check=False
+        )
 
     return go
 
@@ -40,7 +39,7 @@ def start(tmp_path: Path, detector: Path) -> Iterator[Start]:
 
         def go(*arguments: object, **options: Any) -> subprocess.Popen[str]:
             process = subprocess.Popen(
-                [*COMMAND, *map(str, arguments), *chosen(arguments, detector, "torch")],
+                [*warm_python(), "-m", "streamguard", *map(str, arguments), *chosen(arguments, detector, "torch")],
                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=environment(), **options,
             )  # fmt: skip
             stack.callback(end, process)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import csv
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from streamguard.cli.reports import ScanDocument
 from streamguard.media import open_source
+from streamguard.pipeline.scan_documents import ScanDocument
 from tests.cli.conftest import Run, assert_one_line
+from tests.support.flash_beep import flash_beep_clip, offsets
 from tests.support.media_files import make_video, replace_bytes, truncate
-from tests.support.portraits import RATE, SIZE, portrait_clip, portrait_pictures
+from tests.support.portraits import RATE, SIZE, painted_green, portrait, portrait_clip, portrait_pictures
 
 
 def report(path: Path) -> ScanDocument:
@@ -57,8 +62,8 @@ def test_a_fake_in_part_is_never_told_as_no_sign(run: Run, tmp_path: Path) -> No
     result = run("scan", clip, "--json", "out.json", "--exit-code")
     assert result.returncode == 10
     (told,) = report(tmp_path / "out.json").files
-    assert (told.verdict, told.contains_fake) == ("REAL", True)
-    assert f"{clip}: fake in part, 34% of 116 judged frames fake" in result.stdout.splitlines()
+    assert (told.verdict, told.contains_fake, told.finding) == ("REAL", True, "FAKE_IN_PART")
+    assert f"{clip}: FAKE IN PART, 34% of 116 judged frames fake" in result.stdout.splitlines()
     assert "no sign" not in result.stdout
 
 
@@ -66,19 +71,79 @@ def test_a_real_file_leaves_with_zero(run: Run, real: Path) -> None:
     assert run("scan", real, "--exit-code").returncode == 0
 
 
-def test_through_openvino(run: Run, half_fake: Path, tmp_path: Path) -> None:
+def test_through_openvino(run: Run, detector: Path, half_fake: Path, tmp_path: Path) -> None:
+    # Another test may have compiled it.
+    shutil.rmtree(detector / "cache", ignore_errors=True)
     result = run("scan", half_fake, "--json", "out.json", engine="openvino")
-    assert (result.returncode, result.stderr) == (0, "")
+    # Half a minute of silence would seem to hang.
+    said = "streamguard: compiling the detector for this machine, once; this takes seconds, or minutes on a GPU\n"
+    assert (result.returncode, result.stderr) == (0, said)
     document = report(tmp_path / "out.json")
     assert document.engine.startswith("openvino-")
     assert document.files[0].share == pytest.approx(60 / 116)
 
 
-def test_the_overlay(run: Run, real: Path, tmp_path: Path) -> None:
-    assert run("scan", real, "--overlay", "out.mp4").returncode == 0
+def test_the_overlay_keeps_the_sound(run: Run, tmp_path: Path) -> None:
+    clip = flash_beep_clip(tmp_path / "in.mkv", 3, codec="mp2")
+    assert run("scan", clip, "--overlay", "out.mp4").returncode == 0
     with open_source(tmp_path / "out.mp4") as source:
-        assert len(list(source)) == 40
-    assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
+        assert len(list(source)) == 75
+    before, after = offsets(clip), offsets(tmp_path / "out.mp4")
+    assert max(abs(one - other) for one, other in zip(before, after, strict=True)) < 0.025
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.mkv", "out.mp4"]
+
+
+def test_a_folder_of_everything(run: Run, half_fake: Path, tmp_path: Path) -> None:
+    below = tmp_path / "all" / "below"
+    below.mkdir(parents=True)
+    (below / "a.mp4").symlink_to(half_fake)
+    (tmp_path / "all" / "broken.mp4").write_text("No video at all.")
+    (tmp_path / "all" / "notes.txt").write_text("Nobody asks.")
+    # It lies on its side, and says so.
+    turned = Image.fromarray(painted_green(portrait())).rotate(90, expand=True)
+    exif = turned.getexif()
+    exif[0x0112] = 6
+    for name in ("t.jpg", "t.png", "t.webp"):
+        turned.save(tmp_path / "all" / name, exif=exif)
+    Image.fromarray(portrait()[300:, :120]).save(below / "none.png")
+    result = run("scan", "all", "-r", "--json", "out.json", "--csv", "-")
+    assert result.returncode == 4
+    assert result.stderr.startswith("streamguard: all/broken.mp4: this is no media file")
+    rows = list(csv.DictReader(result.stdout.splitlines()))
+    told = {file.path: file for file in report(tmp_path / "out.json").files}
+    wanted = {
+        "all/broken.mp4": ("NOT_JUDGED", "video"),
+        "all/t.jpg": ("FAKE", "picture"),
+        "all/t.png": ("FAKE", "picture"),
+        "all/t.webp": ("FAKE", "picture"),
+        "all/below/a.mp4": ("FAKE", "video"),
+        "all/below/none.png": ("NOT_JUDGED", "picture"),
+    }
+    assert {path: (file.finding, file.kind) for path, file in told.items()} == wanted
+    assert {row["path"]: (row["finding"], row["kind"]) for row in rows} == wanted
+    clip, picture = told["all/below/a.mp4"], told["all/t.jpg"]
+    assert (picture.contains_fake, picture.judged, [face.unjudged for face in picture.tracks]) == (True, 1, [{}])
+    # Frames of the first tenth of a second wait; each is told by its reason.
+    assert clip.unjudged == clip.tracks[0].unjudged == {"just appeared": 3}
+    assert clip.faceless == 1
+    assert sum(sample.judged for sample in clip.scores) == clip.judged == 116
+    assert all((sample.highest or 0) > 0.5 for sample in clip.scores if sample.start >= 3)
+    assert [row["fake_intervals"] for row in rows if row["path"] == "all/below/a.mp4"] == ["3.00-5.95"]
+
+
+def test_a_picture_gets_an_annotated_picture(run: Run, half_fake: Path, tmp_path: Path) -> None:
+    Image.fromarray(painted_green(portrait())).save(tmp_path / "in.webp")
+    result = run("scan", "in.webp", "--overlay", "out.png", "--exit-code")
+    assert (result.returncode, result.stderr) == (10, "")
+    assert result.stdout.startswith("in.webp: FAKE, score 1.00\n")
+    marked = np.asarray(Image.open(tmp_path / "out.png"), np.int16)
+    red, green, _ = marked[100:130, 210:240].reshape(-1, 3).mean(axis=0)
+    assert red > green
+    assert_one_line(run("scan", half_fake, "--overlay", "o.png"), 9, "o.png", "is an MP4 file", "Name it *.mp4")
+
+
+def test_only_one_report_goes_to_standard_output(run: Run, real: Path) -> None:
+    assert run("scan", real, "--json", "-", "--csv", "-").returncode == 2
 
 
 @pytest.mark.parametrize(
@@ -179,7 +244,7 @@ def test_an_output_that_cannot_be(run: Run, tmp_path: Path, option: str, name: s
 def test_report_and_video_in_one_file(run: Run, real: Path, tmp_path: Path, other: str) -> None:
     (tmp_path / "link.mp4").symlink_to("out.mp4")
     result = run("scan", real, "--json", "out.mp4", "--overlay", other)
-    assert_one_line(result, 9, other.removeprefix("./"), "cannot be one file", "Give two names")
+    assert_one_line(result, 9, other.removeprefix("./"), "cannot be one file", "Give each its own name")
     assert [path.name for path in tmp_path.iterdir()] == ["link.mp4"]
 
 
@@ -201,9 +266,9 @@ def test_a_name_with_control_characters_stays_one_line(run: Run) -> None:
     assert_one_line(run("scan", "a\nb\x1b[31m.mp4"), 3, "a\\nb\\x1b[31m.mp4")
 
 
-def test_wrong_usage(run: Run, real: Path) -> None:
+def test_wrong_usage(run: Run, real: Path, half_fake: Path) -> None:
     assert run("scan").returncode == 2
-    assert run("scan", real, real, "--overlay", "o.mp4").returncode == 2
+    assert run("scan", real, half_fake, "--overlay", "o.mp4").returncode == 2
     assert run("scan", real, "--nonsense").returncode == 2
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streamguard.cli.reports import ScanDocument
 from streamguard.media import open_source
+from streamguard.pipeline.scan_documents import ScanDocument
 from tests.cli.conftest import LIMIT, Start
 from tests.support.portraits import RATE, portrait_clip
 from tests.support.rtsp_server import RtspServer

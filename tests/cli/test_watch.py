@@ -105,7 +105,7 @@ def test_a_stream_is_sent_on_whatever_becomes_of_one_target(run: Run, half_fake:
 def test_a_recording_is_gone_on_with_and_that_is_told(run: Run, real: Path, tmp_path: Path) -> None:
     before = make_video(tmp_path / "out.ts", frames=30).read_bytes()
     result = run("watch", real, "--jsonl", "--restream", "out.ts")
-    assert (result.returncode, result.stderr) == (0, "streamguard: out.ts: it is gone on with\n")
+    assert (result.returncode, result.stderr) == (0, "streamguard: out.ts: the existing recording is appended to\n")
     assert (tmp_path / "out.ts").read_bytes().startswith(before)
     assert (tmp_path / "out.ts").stat().st_size > len(before)
 
@@ -175,6 +175,10 @@ def test_a_host_that_never_answers(run: Run) -> None:
 )
 def test_a_source_that_cannot_be(run: Run, url: str, code: int, cause: str) -> None:
     assert_one_line(run("watch", url, "--jsonl"), code, cause)
+
+
+def test_a_missing_file_is_told_before_the_detector_is_loaded(run: Run) -> None:
+    assert_one_line(run("watch", "loop:none.mp4", model="none"), 3, "no such file")
 
 
 def test_a_wrong_transport_is_wrong_usage(run: Run) -> None:

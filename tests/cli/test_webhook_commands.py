@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from tests.cli.conftest import environment
 from tests.support.hosts import refused_port, web_server
 from tests.support.receiver import Receiver, receiver
 from tests.support.settings import config_of
+from tests.support.warm import warm_python
 
 TOKEN = "admin-0123456789abcdef"
 Ask = Callable[..., Awaitable[tuple[int, str, str]]]
@@ -27,7 +27,7 @@ Ask = Callable[..., Awaitable[tuple[int, str, str]]]
 async def told(*arguments: object, **variables: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable,
+        *warm_python(),
         "-m",
         "streamguard",
         *map(str, arguments),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from tests.support.media_files import make_video, truncate
 from tests.support.portraits import RATE, portrait_clip, portrait_pictures
 from tests.support.rtsp_server import RtspServer
 from tests.support.training_data import ROOT, environment, run_python
+from tests.support.warm import warm_python
 
 JUDGE = ROOT / "examples" / "python_api" / "judge_file.py"
 WATCH = ROOT / "examples" / "rtsp_camera" / "watch_camera.py"
@@ -39,7 +39,7 @@ def test_a_file_is_judged_face_by_face(detector: Path, half_fake: Path) -> None:
     assert done.returncode == 1, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0].startswith("face 1: ")
-    assert "held for fake" in lines[1]
+    assert "called fake" in lines[1]
     assert lines[-1].startswith("file: ")
 
 
@@ -69,7 +69,7 @@ def test_a_real_file_a_damaged_one_and_none(detector: Path, real: Path, tmp_path
 def started_on(server: RtspServer, *arguments: object) -> Iterator[subprocess.Popen[str]]:
     """The camera example as a process, killed should it not answer for a minute and a half."""
     process = subprocess.Popen(
-        [sys.executable, str(WATCH), server.url, *map(str, arguments)],
+        [*warm_python(), str(WATCH), server.url, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

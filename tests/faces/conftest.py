@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamguard.faces import CenterFaceDetector, FaceFinder, Found, Gate
+from streamguard.faces import CenterFaceDetector, FaceFinder, Found, QualityGate
 from streamguard.media import picture_from_rgb
 from streamguard.types import Frame, Picture
 
@@ -18,7 +18,7 @@ Find = Callable[..., list[Found]]
 @pytest.fixture(scope="session")
 def face_detector() -> CenterFaceDetector:
     """One detector for all tests: it keeps nothing between two pictures but its compiled networks."""
-    return CenterFaceDetector(threads=1)
+    return CenterFaceDetector()
 
 
 @pytest.fixture
@@ -26,9 +26,9 @@ def find(face_detector: CenterFaceDetector) -> Find:
     """Pictures -> what a finder says of each."""
 
     def run(
-        pictures: Iterable[NDArray[np.uint8]], *, rate: float = 20.0, gate: Gate | None = None, every: int = 5
+        pictures: Iterable[NDArray[np.uint8]], *, rate: float = 20.0, gate: QualityGate | None = None, every: int = 5
     ) -> list[Found]:
-        finder = FaceFinder(face_detector, gate or Gate(settle=0.0), 1.4, 256, every)
+        finder = FaceFinder(face_detector, gate or QualityGate(settle=0.0), 1.4, 256, every)
         return [
             finder.find(Frame("test", 0, index, index / rate, 0.0, picture_from_rgb(rgb)))
             for index, rgb in enumerate(pictures)

@@ -62,9 +62,35 @@ def test_no_face(face_detector: CenterFaceDetector, size: tuple[int, int]) -> No
     assert (len(found), found.boxes.shape, found.landmarks.shape) == (0, (0, 4), (0, 5, 2))
 
 
+@pytest.mark.parametrize("corner", [(0, 0), (430, 130), (860, 0), (1000, 240)])
+def test_a_part_is_looked_at_as_the_whole_is(face_detector: CenterFaceDetector, corner: tuple[int, int]) -> None:
+    canvas = np.full((720, 1280, 3), 127, np.uint8)
+    head = portrait()[:400, 80:360]
+    canvas[corner[1] : corner[1] + 400, corner[0] : corner[0] + 280] = head
+    picture = picture_from_rgb(canvas)
+    whole = face_detector.detect(picture)
+    assert len(whole) == 1
+    x0, y0, x1, y1 = (float(value) for value in whole.boxes[0])
+    part = face_detector.detect_within(picture, (x0 - 60, y0 - 60, x1 + 60, y1 + 60))
+    assert part is not None
+    assert len(part) == 1
+    assert np.abs(part.boxes[0] - whole.boxes[0]).max() < 8
+    assert np.abs(part.landmarks[0] - whole.landmarks[0]).max() < 8
+
+
+def test_what_the_edge_of_a_part_cuts_off_is_left_out(face_detector: CenterFaceDetector) -> None:
+    canvas = np.full((720, 1280, 3), 127, np.uint8)
+    canvas[100:500, 400:680] = portrait()[:400, 80:360]
+    picture = picture_from_rgb(canvas)
+    x0, y0, x1, y1 = (float(value) for value in face_detector.detect(picture).boxes[0])
+    beside = face_detector.detect_within(picture, (x0 - 250, y0, x0 + (x1 - x0) / 2 - 80, y1))
+    assert beside is None or len(beside) == 0
+    assert face_detector.detect_within(picture, (0, 0, 1280, 720)) is None
+
+
 def test_the_same_picture_gives_the_same_answer(face_detector: CenterFaceDetector) -> None:
     picture = picture_from_rgb(portrait())
-    one, two = face_detector.detect(picture), CenterFaceDetector(threads=1).detect(picture)
+    one, two = face_detector.detect(picture), CenterFaceDetector().detect(picture)
     assert np.array_equal(one.boxes, two.boxes)
     assert np.array_equal(one.landmarks, two.landmarks)
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from streamguard.faces import CenterFaceDetector, FaceFinder, Found, Gate, sharpness
+from streamguard.faces import CenterFaceDetector, Detections, FaceFinder, Found, QualityGate, sharpness
+from streamguard.faces.tracker import RECALLED
 from streamguard.media import picture_from_rgb
-from streamguard.types import Crop, Face, Frame, Reason
+from streamguard.types import Box, Crop, Face, Frame, Picture, Reason
 from tests.faces.conftest import Find
 from tests.support.portraits import FACE, portrait, portrait_pictures
 
@@ -59,13 +60,85 @@ def test_a_short_occlusion_keeps_the_id(find: Find) -> None:
     assert set(faces(found[-1])) == {1}
 
 
-def test_a_face_that_stays_away_comes_back_as_another(find: Find) -> None:
-    pictures = list(portrait_pictures(5.0))
-    for picture in pictures[20:80]:
-        picture[:] = 100
-    found = find(pictures)
-    assert set(faces(found[19])) == {1}
-    assert set(faces(found[-1])) == {2}
+def test_a_face_that_comes_back_is_known_again_within_ten_seconds(find: Find) -> None:
+    for away, expected in ((4.0, 1), (RECALLED + 1.0, 2)):
+        found = find(_gone(away))
+        assert set(faces(found[9])) == {1}
+        assert set(faces(found[-1])) == {expected}
+
+
+def _gone(seconds: float) -> Iterator[NDArray[np.uint8]]:
+    """The portrait for half a second, nobody for so long, and the portrait again."""
+    seen = next(shifted([64]))
+    empty = np.full_like(seen, 100)
+    yield from [seen] * 10 + [empty] * round(20 * seconds) + [seen] * 10
+
+
+def test_another_face_at_the_same_place_gets_an_id_of_its_own(find: Find) -> None:
+    seen = next(shifted([64]))
+    # Turned, the head has its light and its hair on the other side.
+    other = np.ascontiguousarray(255 - seen[:, ::-1] // 2)
+    assert find([other] * 3)[-1].crops
+    found = find([seen] * 10 + [np.full_like(seen, 100)] * 10 + [other] * 10)
+    assert [set(faces(found[at])) for at in (9, 19, 29)] == [{1}, set(), {2}]
+
+
+@pytest.mark.parametrize("rate", [2.0, 5.0, 10.0])
+def test_a_moving_face_keeps_its_id_where_few_frames_are_judged(face_detector: CenterFaceDetector, rate: float) -> None:
+    finder = FaceFinder(face_detector, QualityGate(settle=0.0), 1.4)
+    head = portrait()[20:200, 150:300]
+    tracks, detections, last = set(), 0, 20.0
+    for index in range(round(8 * rate)):
+        time = index / rate
+        # To and fro, up to its own width in half a second.
+        x = round(20 + 200 * (1 - np.cos(1.5 * time)))
+        canvas = np.full((240, 600, 3), 120, np.uint8)
+        canvas[30:210, x : x + 150] = head
+        found = finder.find(Frame("test", 0, index, time, 0.0, picture_from_rgb(canvas)), live=True)
+        tracks |= set(faces(found))
+        detections += found.detected
+        for face in faces(found).values():
+            assert abs(centre(face)[0] - (FACE[0] - 150 + x)) < 12, (index, x - last)
+        last = x
+    assert tracks == {1}
+    assert detections >= min(3.0, 0.9 * rate) * 8
+
+
+class Looks(CenterFaceDetector):
+    """Counts how often the whole picture was looked at, and how often a part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.whole = self.parts = 0
+
+    def detect(self, picture: Picture) -> Detections:
+        self.whole += 1
+        return super().detect(picture)
+
+    def detect_within(self, picture: Picture, part: Box) -> Detections | None:
+        self.parts += 1
+        return super().detect_within(picture, part)
+
+
+def test_a_live_picture_is_looked_at_around_the_known_face(face_detector: CenterFaceDetector) -> None:
+    detector = Looks()
+    finder = FaceFinder(detector, QualityGate(settle=0.0), 1.4)
+    head, first = portrait()[20:200, 150:300], {}
+    for index in range(100):
+        canvas = np.full((720, 1280, 3), 120, np.uint8)
+        canvas[300:480, 300 + 4 * index : 450 + 4 * index] = head
+        if index >= 60:
+            canvas[80:260, 1000:1150] = head[:, ::-1]
+        found = finder.find(Frame("test", 0, index, index / 20, 0.0, picture_from_rgb(canvas)), live=True)
+        for track in faces(found):
+            first.setdefault(track, index)
+        if index == 59:
+            # Every quarter of a second while it moves; the whole every three quarters, and to confirm who is new.
+            assert detector.parts >= 6
+            assert detector.whole <= 6
+    # The second one is found by a look at the whole, and tracked from the next frame on.
+    assert set(first) == {1, 2}
+    assert 60 < first[2] <= 60 + 0.75 * 20 + 2
 
 
 def test_two_faces_that_cross_keep_their_ids(find: Find) -> None:
@@ -88,7 +161,7 @@ def test_two_faces_that_cross_keep_their_ids(find: Find) -> None:
 
 
 def test_a_new_epoch_starts_over(face_detector: CenterFaceDetector) -> None:
-    finder = FaceFinder(face_detector, Gate(settle=0.0), 1.4)
+    finder = FaceFinder(face_detector, QualityGate(settle=0.0), 1.4)
     picture = picture_from_rgb(next(shifted([64])))
     for epoch in (0, 1):
         found = [finder.find(Frame("test", epoch, index, index / 20, 0.0, picture)) for index in range(3)]
@@ -111,14 +184,14 @@ def test_the_same_clip_gives_the_same_faces(find: Find) -> None:
 @pytest.mark.parametrize(
     ("gate", "offset", "reason"),
     [
-        (Gate(smallest_face=48, settle=0), 64, None),
-        (Gate(smallest_face=150, settle=0), 64, Reason.TOO_SMALL),
-        (Gate(settle=0, least_inside=0.75), 205, Reason.CUT_OFF),
-        (Gate(settle=30), 64, Reason.JUST_APPEARED),
-        (Gate(settle=0, least_sharpness=50), 64, Reason.TOO_BLURRED),
+        (QualityGate(smallest_face=48, settle=0), 64, None),
+        (QualityGate(smallest_face=150, settle=0), 64, Reason.TOO_SMALL),
+        (QualityGate(settle=0, least_inside=0.75), 205, Reason.CUT_OFF),
+        (QualityGate(settle=30), 64, Reason.JUST_APPEARED),
+        (QualityGate(settle=0, least_sharpness=50), 64, Reason.TOO_BLURRED),
     ],
 )
-def test_why_a_face_is_not_judged(find: Find, gate: Gate, offset: int, reason: Reason | None) -> None:
+def test_why_a_face_is_not_judged(find: Find, gate: QualityGate, offset: int, reason: Reason | None) -> None:
     found = find(shifted([offset] * 4), gate=gate)[-1]
     assert len(faces(found)) == 1
     assert [face.unjudged for face in found.unjudged] == ([reason] if reason else [])
@@ -126,7 +199,7 @@ def test_why_a_face_is_not_judged(find: Find, gate: Gate, offset: int, reason: R
 
 
 def test_a_face_is_judged_once_it_has_settled(find: Find) -> None:
-    found = find(shifted([64] * 8), gate=Gate(settle=0.2))
+    found = find(shifted([64] * 8), gate=QualityGate(settle=0.2))
     # Its track begins with frame 1.
     assert [bool(one.crops) for one in found] == [False] * 5 + [True] * 3
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamguard.faces import CenterFaceDetector, Detections, FaceFinder, Gate
+from streamguard.faces import CenterFaceDetector, Detections, FaceFinder, QualityGate
 from streamguard.faces.pace import next_pace
 from streamguard.media import picture_from_rgb
 from streamguard.types import Frame, Picture
@@ -65,7 +65,7 @@ def test_under_lasting_load_it_slows_down_as_far_as_it_may(least: int, share: fl
 @pytest.mark.parametrize(("live", "asked"), [(True, range(16, 27)), (False, [40])])
 def test_frames_left_out_slow_it_down_on_live_streams_only(live: bool, asked: list[int]) -> None:
     detector = Counting()
-    finder = FaceFinder(detector, Gate(), 1.3, 256, detect_every=5)
+    finder = FaceFinder(detector, QualityGate(), 1.3, 256, detect_every=5)
     picture = picture_from_rgb(np.full((96, 128, 3), 90, np.uint8))
     # Every other frame of sixty a second is left out.
     for index in range(0, 400, 2):
@@ -81,7 +81,7 @@ def test_frames_left_out_slow_it_down_on_live_streams_only(live: bool, asked: li
 @pytest.mark.parametrize(("live", "asked"), [(True, 10), (False, 4)])
 def test_where_few_frames_are_judged_a_live_stream_does_not_wait_for_the_kth(live: bool, asked: int) -> None:
     detector = Counting()
-    finder = FaceFinder(detector, Gate(), 1.3, 256, detect_every=5)
+    finder = FaceFinder(detector, QualityGate(), 1.3, 256, detect_every=5)
     picture = picture_from_rgb(np.full((96, 128, 3), 90, np.uint8))
     # Five frames in two seconds are all that there is time for.
     for index in range(20):
@@ -94,7 +94,7 @@ def test_where_few_frames_are_judged_a_live_stream_does_not_wait_for_the_kth(liv
 def test_a_face_keeps_its_number_however_few_frames_are_judged(
     face_detector: CenterFaceDetector, gaps: tuple[int, ...]
 ) -> None:
-    finder = FaceFinder(face_detector, Gate(), 1.3, 256, detect_every=5)
+    finder = FaceFinder(face_detector, QualityGate(), 1.3, 256, detect_every=5)
     tracks, due, crops = set(), 0, 0
     wait = itertools.cycle(gaps)
     # Three frames a second: every fifth of them would come later than a lost face is remembered; or one a second.

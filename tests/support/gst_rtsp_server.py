@@ -99,7 +99,7 @@ def serve(args: argparse.Namespace) -> None:
     factory.set_protocols({"tcp": tcp, "udp": udp, "both": tcp | udp}[args.transport])
     factory.connect("media-configure", configure)
     server = GstRtspServer.RTSPServer()
-    server.set_address("127.0.0.1")
+    server.set_address(args.address)
     server.set_service(str(args.port))
     if args.user:
         protect(server, factory, args.user, args.password, digest=args.digest)
@@ -144,6 +144,7 @@ if __name__ == "__main__":
     parser.add_argument("--rate", type=float, default=25.0)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--path", default="/live")
+    parser.add_argument("--address", default="127.0.0.1")
     parser.add_argument("--user")
     parser.add_argument("--password")
     parser.add_argument("--digest", action="store_true", help="the password is asked for by digest")

@@ -16,8 +16,8 @@ import torch
 from numpy.typing import NDArray
 from skimage import data
 
-from streamguard import models
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, networks
+from streamguard.models.architectures import build
 from tests.support.media_files import make_video
 
 SIZE = (320, 240)
@@ -76,7 +76,7 @@ def portrait_clip(
 def green_detector(name: str = "green") -> LoadedModel:
     """A Unet with one channel whose logit is 40 (G - (R + B) / 2) - 4 for colours in 0..1, where that is positive."""
     spec = replace(
-        models.fresh("unet_v1").spec,
+        networks.fresh("unet_v1").spec,
         name=name,
         description="Calls green pixels fake.",
         features=1,
@@ -87,7 +87,7 @@ def green_detector(name: str = "green") -> LoadedModel:
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
     )
-    network = models.build(spec)
+    network = build(spec)
     state = {key: value.clone() for key, value in network.state_dict().items()}
     for key, value in state.items():
         if value.ndim == 4 or key.startswith("upsamplers"):

@@ -110,8 +110,8 @@ class Receiver:
 
 
 @asynccontextmanager
-async def receiver(*names: str, ca: trustme.CA | None = None) -> AsyncIterator[Receiver]:
-    """A running receiver on the loopback; its certificate is for `names`, or localhost."""
+async def receiver(*names: str, ca: trustme.CA | None = None, address: str = "127.0.0.1") -> AsyncIterator[Receiver]:
+    """A running receiver on the loopback, or another address; its certificate is for `names`, or localhost."""
     ca = ca or trustme.CA()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(*(names or ("localhost", "127.0.0.1"))).configure_cert(context)
@@ -121,7 +121,7 @@ async def receiver(*names: str, ca: trustme.CA | None = None) -> AsyncIterator[R
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        site = web.TCPSite(runner, address, 0, ssl_context=context)
         await site.start()
         assert site._server is not None
         receiving.port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]

@@ -31,6 +31,7 @@ class RtspServer:
         transport: which transports the server offers.
         mount: the path of the URL.
         hold_after: freeze by itself once a client has been sent so many frames.
+        address: where it listens.
         repeat_headers: repeat the parameter sets before each slice of a keyframe, as common GStreamer pipelines do.
     """
 
@@ -46,11 +47,12 @@ class RtspServer:
         transport: Literal["tcp", "udp", "both"] = "both",
         mount: str = "/live",
         hold_after: int | None = None,
+        address: str = "127.0.0.1",
         repeat_headers: bool = False,
     ) -> None:
         self._path, self._rate, self._loop = Path(path), rate, loop
         self._user, self._password, self._transport, self._mount = user, password, transport, mount
-        self._digest = digest
+        self._digest, self._address = digest, address
         self._hold_after, self._repeat_headers = hold_after, repeat_headers
         self._process: subprocess.Popen[str] | None = None
         self.port = 0
@@ -63,7 +65,7 @@ class RtspServer:
     def url_for(self, user: str | None, password: str | None, mount: str | None = None) -> str:
         """The stream's URL with other credentials, or another path."""
         credentials = f"{quote(user, safe='')}:{quote(password or '', safe='')}@" if user else ""
-        return f"rtsp://{credentials}127.0.0.1:{self.port}{mount or self._mount}"
+        return f"rtsp://{credentials}{self._address}:{self.port}{mount or self._mount}"
 
     def start(self) -> None:
         """Start the server and wait until it listens; on the port it had before, if it had one."""
@@ -71,6 +73,7 @@ class RtspServer:
             raise RuntimeError("the RTSP server is running already")
         command = [_PYTHON, str(_SCRIPT), str(self._path), "--rate", str(self._rate), "--path", self._mount]
         command += ["--port", str(self.port), "--transport", self._transport]
+        command += ["--address", self._address]
         command += ["--digest"] * self._digest
         command += ["--repeat-headers"] * self._repeat_headers
         command += ["--loop"] * self._loop + ["--raw"] * (self._path.suffix == ".h264")

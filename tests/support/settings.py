@@ -7,7 +7,7 @@ from typing import Any
 
 from streamguard.config import Config
 
-_PARTS = {"alerts", "evidence", "streams", "rules"}
+_PARTS = {"alerts", "evidence", "checks", "streams", "rules"}
 _ENGINE = {"model", "engine", "threads", "cache"}
 
 

@@ -12,9 +12,9 @@ import sys
 
 from streamguard.config import Config
 from streamguard.pipeline.guard import Guard
-from streamguard.server.alert_desk import AlertDesk
 from streamguard.server.app import serving
-from streamguard.server.evidence import EvidenceKeeper, Material
+from streamguard.streams.alert_feed import AlertRuntime
+from streamguard.streams.evidence import EvidenceKeeper, Material
 from streamguard.types import Event
 from tests.support.settings import config_of
 
@@ -36,7 +36,7 @@ async def serve(settings: Config) -> None:
     """Serve until killed; streams that are added have endless evidence."""
     async with Guard.open(settings.engine.model, settings.engine.engine) as guard, serving(settings, guard) as server:
         assert server.hub.desk is not None
-        server.hub.desk = AlertDesk(server.hub.desk.alerts, Endless())
+        server.hub.desk = AlertRuntime(server.hub.desk.alerts, Endless())
         print(f"open {server.url}", flush=True)
         await asyncio.Event().wait()
 

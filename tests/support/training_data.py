@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
@@ -15,12 +14,15 @@ import cv2
 import numpy as np
 import torch
 
-from streamguard.models import LoadedModel, build, fresh
+from streamguard.models import LoadedModel
+from streamguard.models.architectures import build
+from streamguard.models.networks import fresh
 from streamguard.training.pack import CropPack, Example, open_packs, write_crop_pack
 from streamguard.training.recipe import Recipe, read_recipe
 from streamguard.types import UInt8Array
 from tests.support.media_files import make_video, truncate
 from tests.support.portraits import RATE, painted_green, portrait, portrait_pictures
+from tests.support.warm import warm_python
 
 ROOT = Path(__file__).parents[2]
 SIDE = 200
@@ -271,14 +273,14 @@ def write_picture(path: Path, rgb: UInt8Array) -> Path:
 
 
 def streamguard(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a person does, in a process of its own."""
+    """Run the command line in a process of its own."""
     return run_python("-m", "streamguard", *arguments, timeout=timeout)
 
 
 def run_python(*arguments: object, timeout: float = 120) -> subprocess.CompletedProcess[str]:
     """Run this Python with these arguments, with the repository on its path and lines of one length."""
     return subprocess.run(
-        [sys.executable, *map(str, arguments)],
+        [*warm_python(), *map(str, arguments)],
         capture_output=True,
         text=True,
         timeout=timeout,

@@ -1,4 +1,4 @@
-"""Clips that a command makes before it measures: told how far they are, and given up at once when it is stopped."""
+"""Progress bars of the commands."""
 
 from __future__ import annotations
 
@@ -7,20 +7,41 @@ import contextlib
 import threading
 from collections.abc import Callable
 
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from streamguard.cli.runner import notes
 
 Tell = Callable[[float], None]
 """Takes the share that is made, 0..1; what it raises has to end the making."""
 
+NOTE = TextColumn("{task.fields[note]}")
+"""Texts of a task's field `note`."""
+
 
 class _GivenUp(Exception):
     """The command was stopped."""
 
 
-async def making(what: str, work: Callable[[Tell], None]) -> None:
-    """Let work be done in a thread behind a progress bar; cancelled, it ends the next time it tells how far it is.
+def counted_progress(*more: ProgressColumn) -> Progress:
+    """Bars of things that are counted: how many are done, the time it took, the time that is left.
+
+    Args:
+        more: further columns, such as `NOTE`.
+    """
+    columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    return Progress(TextColumn("{task.description}"), *columns, *more, console=notes)
+
+
+async def with_bar(what: str, work: Callable[[Tell], None]) -> None:
+    """Run work in a thread behind a progress bar; cancelled, it ends at its next report of progress.
 
     Args:
         what: is made, for the bar.
