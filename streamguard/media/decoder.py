@@ -10,6 +10,7 @@ import av.error
 from av.video.stream import VideoStream
 
 from streamguard.media.deinterlace import Deinterlacer
+from streamguard.media.disposable import DisposablePackets
 from streamguard.media.keyframes import KeyframeJoiner
 
 _LOST_PACKETS, _LOST_SECONDS = 40, 2.0
@@ -28,6 +29,7 @@ class FrameDecoder:
         self._stream = stream
         self._joiner = KeyframeJoiner(stream) if joined else None
         self._deinterlacer = Deinterlacer()
+        self._disposable = DisposablePackets(stream)
         self._failed = 0
         self._decoded_at: float | None = None
         self.errors = 0
@@ -50,6 +52,10 @@ class FrameDecoder:
     def whole(self, packet: av.Packet[VideoStream]) -> list[av.Packet[VideoStream]]:
         """The packets that can be decoded now: `packet`, or what it completes."""
         return [packet] if self._joiner is None else self._joiner.push(packet)
+
+    def disposable(self, packet: Any) -> bool:
+        """Return whether the packet may be left out: no other picture, and no field of another, is made from it."""
+        return bool(self.decoded) and not self._deinterlacer.frames and self._disposable.holds(packet)
 
     def decode(self, packet: Any) -> list[av.VideoFrame]:
         """The frames of a packet, often one or none; an empty packet brings what was held back.

@@ -29,11 +29,14 @@ class Taps:
     Attributes:
         wanted: asked for the media seconds of each picture of a live source: whether it is to be handed over. The
             others cost nothing beyond their decoding, and leave gaps in the numbering.
+        spared: asked for the media seconds of a picture of a live source that no other one is made from, before it is
+            decoded: whether it is left out altogether. It is not asked for as `wanted` then.
         keeper: gets the compressed packets of the video.
         sound: gets the compressed packets of the sound, where there is any.
     """
 
     wanted: Callable[[float], bool] | None = None
+    spared: Callable[[float], bool] | None = None
     keeper: PacketKeeper | None = None
     sound: SoundListener | None = None
 
@@ -189,7 +192,7 @@ class FrameReader:
                 return False
             return wanted is None or wanted(moment)
 
-        source.only(asked if live else None)
+        source.only(asked if live else None, self._taps.spared if live else None)
         limit = (self._options or SourceOptions()).max_lag
         backlog = NetworkBacklog(limit) if live and source.paced and not source.bursts else None
         try:

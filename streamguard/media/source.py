@@ -122,12 +122,18 @@ class VideoSource:
         self._lock = threading.Lock()
         self._earlier_errors = self._decoded = 0
         self._wanted: Callable[[float], bool] | None = None
+        self._spared: Callable[[float], bool] | None = None
         self._begin()
         self._repair = TimestampRepair(self.average_rate)
 
-    def only(self, wanted: Callable[[float], bool] | None) -> None:
-        """Yield those pictures only whose media seconds are wanted; the others are decoded, numbered and left."""
-        self._wanted = wanted
+    def only(self, wanted: Callable[[float], bool] | None, spared: Callable[[float], bool] | None = None) -> None:
+        """Yield those pictures only whose media seconds are wanted; the others are numbered and left.
+
+        Args:
+            wanted: asked for each decoded picture, in order; None for all.
+            spared: asked before a picture is decoded that no other one is made from: True to leave it undecoded.
+        """
+        self._wanted, self._spared = wanted, spared
 
     def __enter__(self) -> Self:
         return self
@@ -270,10 +276,18 @@ class VideoSource:
         if self._keeper is not None:
             for each in whole:
                 self._keeper.push(each)
-        frames = [frame for each in whole for frame in self._decode(each)]
+        frames = [frame for each in whole if not self._left_out(each) for frame in self._decode(each)]
         if not frames:
             self._check_silence(now)
         return frames
+
+    def _left_out(self, packet: Any) -> bool:
+        if self._spared is None or (time := self._repair.expected(packet.pts, packet.time_base)) is None:
+            return False
+        if not self._decoder.disposable(packet) or not self._spared(time):
+            return False
+        self._decoded += 1
+        return True
 
     def _decode(self, packet: Any) -> list[av.VideoFrame]:
         try:

@@ -37,6 +37,20 @@ class TimestampRepair:
         """The newest timestamp in seconds less its media time; None before there was one."""
         return self._offset
 
+    def expected(self, pts: int | None, time_base: Fraction | None) -> float | None:
+        """The media time that a frame will have as far as can be told before those shown ahead of it; changes nothing.
+
+        Args:
+            pts, time_base: as of `repair`.
+
+        Returns:
+            None where the timestamp is none that goes on with those before.
+        """
+        if pts is None or not time_base or self._offset is None or self._last is None:
+            return None
+        time = pts * Fraction(time_base) - self._offset
+        return float(time) if 0 < time - self._last <= self._max_gap else None
+
     def restart(self) -> None:
         """The next timestamp has nothing to do with those before: time runs on from there by one frame interval."""
         self._offset = self._last_pts = None

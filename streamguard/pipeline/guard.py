@@ -259,7 +259,7 @@ class Guard:
                 options.source,
                 live=live,
                 retry=Retry("retryable" if options.wait_for_source else "never"),
-                taps=Taps(demand, sound=sound),
+                taps=Taps(demand, demand.spares, sound=sound),
             ) as source,
             aclosing(self.pipeline(source, name, options, demand).run()) as items,
         ):

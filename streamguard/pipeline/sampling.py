@@ -41,7 +41,7 @@ class Demand:
 
     Attributes:
         judge: whether the frame of those media seconds may be judged; from any thread.
-        received: pictures asked for, which are those that were decoded of a live source.
+        received: pictures asked for, which are all of a live source.
         judged: frames reported on.
         dropped: frames that were due to be judged, and replaced by a newer one before their turn.
     """
@@ -54,6 +54,16 @@ class Demand:
     def __call__(self, time: float) -> bool:
         """Return whether anybody needs the picture of those media seconds."""
         self.received += 1
+        return self._wanted(time)
+
+    def spares(self, time: float) -> bool:
+        """Return whether nobody will need the picture of those media seconds, which is counted then."""
+        if self._wanted(time):
+            return False
+        self.received += 1
+        return True
+
+    def _wanted(self, time: float) -> bool:
         return self.judge(time) or (self.follower is not None and self.follower.needs_frames)
 
 

@@ -273,7 +273,7 @@ class LiveStream:
 
     async def _run(self) -> None:
         ticker = asyncio.create_task(self._tick(), name=f"meter of {self.name}")
-        taps = Taps(self._demand, self._packets, self.request.sound)
+        taps = Taps(self._demand, self._demand.spares, self._packets, self.request.sound)
         try:
             await self._told.begin()
             async with self.request.supervisor(self.name, taps, self._first_epoch) as self._source:
