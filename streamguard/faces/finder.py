@@ -9,10 +9,12 @@ from dataclasses import dataclass, replace
 from streamguard.faces.crop import crop_square, cut, share_inside
 from streamguard.faces.detector import Detections, FaceDetector, RegionDetector
 from streamguard.faces.gate import QualityGate
-from streamguard.faces.pace import LONGEST, WHILE_MOVING, next_pace
+from streamguard.faces.pace import LONGEST, WHILE_MOVING, WHOLE, next_pace
 from streamguard.faces.tracker import CONFIDENT, FaceTracker, Tracked
 from streamguard.types import Box, Crop, Face, Frame
 
+_ROOM = 0.6
+"""Of a face's side: it may have moved so far since the flow was right about it."""
 TOLERANCE = 0.05
 """Seconds: a frame that comes a little early is not left to the next one."""
 
@@ -47,7 +49,7 @@ class FaceFinder:
         detect_every: the detector runs on every k-th frame, at the least 1; besides at once where the flow lost a
             face, and where a new face waits to be confirmed. A live stream under load lengthens k (see `next_pace`);
             where few frames are judged, `LONGEST` and `WHILE_MOVING` hold. Of a live stream's picture it looks at the
-            part around the known faces, where the detector can, and at the whole every `LONGEST` seconds.
+            part around the known faces, where the detector can, and at the whole every `WHOLE` seconds.
         still: each frame is a picture by itself: no face is tracked, or waits until it has been seen for a while.
     """
 
@@ -137,9 +139,9 @@ class FaceFinder:
     def _look(self, frame: Frame, *, whole: bool) -> Detections:
         """The faces of the picture, or, not long after a look at the whole, of the part around the known ones."""
         known = [face.box for face in self._tracker.faces]
-        recent = frame.time - self._whole_at < LONGEST - TOLERANCE
+        recent = frame.time - self._whole_at < WHOLE - TOLERANCE
         if known and recent and not whole and isinstance(self._detector, RegionDetector):
-            found = self._detector.detect_within(frame.image, _around(known))
+            found = self._detector.detect_within(frame.image, _around(known), min(map(_shorter, known)))
             if found is not None and len(found) >= len(known):
                 return found
         self._whole_at = frame.time
@@ -169,9 +171,13 @@ class FaceFinder:
         return crop
 
 
+def _shorter(box: Box) -> float:
+    return min(box[2] - box[0], box[3] - box[1])
+
+
 def _around(boxes: Sequence[Box]) -> Box:
-    """Return the box around all boxes, each widened by its longer side."""
-    wider = [(box, max(box[2] - box[0], box[3] - box[1])) for box in boxes]
+    """Return the box around all boxes, each widened by a good half of its longer side."""
+    wider = [(box, _ROOM * max(box[2] - box[0], box[3] - box[1])) for box in boxes]
     return (
         min(box[0] - side for box, side in wider),
         min(box[1] - side for box, side in wider),

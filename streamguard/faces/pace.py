@@ -6,6 +6,8 @@ _BUSY, _IDLE = 0.2, 0.05
 _MOST = 3
 LONGEST = 0.75
 """Seconds after which it runs in any case: half of what a track is remembered without being detected again."""
+WHOLE = 1.5
+"""Seconds after which it looks at the whole picture, for people who have come in."""
 WHILE_MOVING = 0.25
 """Seconds after which it runs where a face moves: flow over longer steps loses it."""
 

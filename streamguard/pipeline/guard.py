@@ -26,7 +26,7 @@ from streamguard.inference import (
 )
 from streamguard.media import Retry, SoundListener, SourceItem, SourceOptions, SourceSupervisor, Taps
 from streamguard.models import DEFAULT_MODEL, LoadedModel, ModelSpec, load
-from streamguard.pipeline.cpu_usage import Busy
+from streamguard.pipeline.cpu_usage import Busy, processors
 from streamguard.pipeline.extensions import DEFAULT_DETECTOR, make_detector, source_of
 from streamguard.pipeline.sampling import Demand, Sampled
 from streamguard.pipeline.scheduler import SPARE, Scheduler
@@ -35,6 +35,8 @@ from streamguard.types import Event, Frame
 from streamguard.verdict import FrameRule, IncidentBook, ScoreCalibration, StreamVote, VoteSettings
 
 MODEL_INPUT = 256
+_FRAMES_A_PROCESSOR = 2
+"""In analysis at the least: while the network judges the one, the other's faces are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +107,7 @@ class Guard:
         self.model_label = f"{self.spec.name}@{self.spec.digest}"
         self._label = label or f"{engine.name}-{engine.precision}"
         self.rule = frame_rule(self.spec)
-        self.turns = turns or Scheduler()
+        self.turns = turns or Scheduler(least=round(_FRAMES_A_PROCESSOR * processors()))
         overdue = engine.overdue if isinstance(engine, FailoverEngine) else None
         self._batcher = Batcher(engine, max_batch=max_batch, max_delay=max_delay, busy=Busy(), overdue=overdue)
         self._executor = ThreadPoolExecutor(max(1, threads), thread_name_prefix="guard")

@@ -24,19 +24,20 @@ SPARE = 0
 """The weight of what gets a turn only while nothing else is analysed, but for one in each `FLOOR` seconds."""
 
 
-def next_limit(limit: float, took: float, *, contended: bool) -> float:
+def next_limit(limit: float, took: float, *, contended: bool, least: int = LEAST) -> float:
     """Number of frames that may be analysed at a time, after one of them.
 
     By Little's law, frames at a time = frames per second x seconds each: as many as keep each of them within `TARGET`
     are enough to keep the machine busy, and more would only wait for each other.
 
     Args:
-        limit: until now, `LEAST` to `MOST`.
+        limit: until now, `least` to `MOST`.
         took: seconds that the frame's analysis took.
         contended: whether a stream waits; otherwise there is no reason for more.
+        least: fewer would leave processors idle: a frame's way is of several steps, with waits between them.
     """
     if took > TARGET:
-        return max(float(LEAST), limit - _SLOWER / limit)
+        return max(float(least), limit - _SLOWER / limit)
     return min(float(MOST), limit + 1 / limit) if contended else limit
 
 
@@ -79,12 +80,13 @@ class Scheduler:
 
     Args:
         clock: seconds.
+        least: frames that are analysed at a time however long they take, at least 1.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, least: int = LEAST) -> None:
+        self._clock, self._least = clock, least
         self._wishes: dict[Seat, asyncio.Future[Turn]] = {}
-        self._limit = float(FIRST)
+        self._limit = float(max(FIRST, least))
         self._virtual = 0.0
         self._since = 0.0
         self._contended = 0.0
@@ -133,7 +135,8 @@ class Scheduler:
         self.busy -= 1
         self._spared -= spare
         self.done += 1
-        self._limit = next_limit(self._limit, self._clock() - began, contended=self._pressed())
+        took = self._clock() - began
+        self._limit = next_limit(self._limit, took, contended=self._pressed(), least=self._least)
         # A wish that was cancelled is withdrawn by who made it, a moment later.
         while self.busy < self.limit and (waiting := self._waiting()):
             seat = min(waiting, key=self._order)

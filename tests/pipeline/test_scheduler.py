@@ -160,13 +160,10 @@ async def test_a_turn_is_given_back_by_who_is_cancelled() -> None:
     assert turns.done == FIRST + 2
 
 
-LIMIT = st.floats(LEAST, MOST)
-
-
-@given(LIMIT, st.floats(0, 60), st.booleans())
-def test_the_limit_stays_in_its_bounds(limit: float, took: float, contended: bool) -> None:
-    after = next_limit(limit, took, contended=contended)
-    assert LEAST <= after <= MOST
+@given(st.integers(LEAST, 16), st.floats(16, MOST), st.floats(0, 60), st.booleans())
+def test_the_limit_stays_in_its_bounds(least: int, limit: float, took: float, contended: bool) -> None:
+    after = next_limit(limit, took, contended=contended, least=least)
+    assert least <= after <= MOST
     assert after <= limit if took > TARGET or not contended else after >= limit
 
 
@@ -178,6 +175,17 @@ def test_the_limit_settles_where_frames_take_as_long_as_they_may(took: Callable[
     for _ in range(5000):
         limit = next_limit(limit, took(int(limit)), contended=True)
     assert limit == pytest.approx(settles, abs=1.5)
+
+
+async def test_slow_frames_leave_as_many_at_a_time_as_keep_the_processors_busy() -> None:
+    clock = Clock()
+    turns = Scheduler(clock, least=4)
+    for _ in range(50):
+        turn = await turns.take(turns.seat())
+        clock.now += 1.0
+        turn.release()
+    assert turns.limit == 4
+    assert Scheduler(clock, least=20).limit == 20
 
 
 async def test_what_is_spare_waits_for_all_others() -> None:
