@@ -25,11 +25,11 @@ from typing import Annotated, Any
 import aiohttp
 import typer
 
-from streamguard import models
 from streamguard.alerts import Database, new_secret
 from streamguard.cluster.shared import terms_of
 from streamguard.cluster.store import LeaseStore, WorkerEntry
 from streamguard.config import read_config
+from streamguard.models import networks
 from tests.cluster.namespaces import NET, NODES, kill_node, network, sh
 from tests.support import postgres
 from tests.support.command import run_command
@@ -178,7 +178,7 @@ class ThreeNodes:
 @asynccontextmanager
 async def staged(folder: Path) -> AsyncIterator[ThreeNodes]:
     """Everything but Ray: database, cameras, receiver, settings."""
-    models.save(green_detector(), folder / "green")
+    networks.save(green_detector(), folder / "green")
     clip = portrait_clip(folder / "half.mp4", 12.0, (3.0, 9.0))
     (folder / "alerts").mkdir()
     async with AsyncExitStack() as stack:
