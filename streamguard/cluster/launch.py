@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import os
 import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,20 +124,48 @@ class Keeper:
         self._thread.join()
 
     def _run(self) -> None:
-        ray = ray_module()
+        ray, namesakes = ray_module(), Namesakes()
         while not self._over.wait(LOOK_EVERY):
             try:
-                for place, node, gpus, cpus in places(ray.nodes()):
+                for place, node, gpus, cpus in places(namesakes.settled(ray.nodes())):
                     start_worker(ray, self._config, self._options, place, node, gpus=gpus, cpus=cpus)
             except Exception:
                 # The head may be away: what lives lives on, and it is tried again.
                 log.exception("nodes could not be looked after")
 
 
+class Namesakes:
+    """Holds back nodes that bear the name of another one.
+
+    A node that was killed and begins anew is seen beside its earlier life until Ray takes that for dead. Waiting for it
+    keeps the name, by which operators drain it.
+
+    Args:
+        patience: seconds after which two of a name are taken for two nodes.
+        clock: seconds.
+    """
+
+    def __init__(self, patience: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._patience, self._clock = patience, clock
+        self._since: dict[str, float] = {}
+
+    def settled(self, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """All nodes, but for those that have shared their name for less than that."""
+        names = Counter(_name(node) for node in nodes if node["Alive"])
+        doubled = {str(node["NodeID"]) for node in nodes if node["Alive"] and names[_name(node)] > 1}
+        now = self._clock()
+        self._since = {id: self._since.get(id, now) for id in doubled}
+        return [node for node in nodes if now - self._since.get(str(node["NodeID"]), -math.inf) >= self._patience]
+
+
+def _name(node: dict[str, Any]) -> str:
+    return str(node.get("NodeName") or node["NodeManagerAddress"])
+
+
 def places(nodes: list[dict[str, Any]]) -> Iterator[tuple[WorkerPlace, str, float, float]]:
     """Where workers belong: (place, node's id, GPUs, CPUs) for one a node, or one a GPU of it."""
     alive = [node for node in nodes if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
-    names = [str(node.get("NodeName") or node["NodeManagerAddress"]) for node in alive]
+    names = [_name(node) for node in alive]
     for name, node in zip(names, alive, strict=True):
         host, id = str(node["NodeManagerAddress"]), str(node["NodeID"])
         # Several Ray nodes may share one machine.

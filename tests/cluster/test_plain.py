@@ -5,10 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from typing import Any
 
 import pytest
 
-from streamguard.cluster.launch import connected, places, ray_module
+from streamguard.cluster.launch import Namesakes, connected, places, ray_module
 from streamguard.cluster.leases import WorkerPlace
 from streamguard.errors import ConfigError, RemoteError
 from tests.support.hosts import refused_port
@@ -85,3 +86,33 @@ def test_a_worker_a_node_or_a_gpu() -> None:
         (WorkerPlace("one", "10.0.0.1", "east", 1), "a" * 12, 1.0, 4.0),
         (WorkerPlace("10.0.0.4", "10.0.0.4", "10.0.0.4", 0), "d", 0.0, 4.0),
     ]
+
+
+def test_a_node_that_comes_back_waits_for_the_end_of_its_earlier_life() -> None:
+    now = 0.0
+    namesakes = Namesakes(60.0, lambda: now)
+
+    def node(id: str, name: str, *, alive: bool = True) -> dict[str, Any]:
+        resources = {"CPU": 1.0}
+        return {
+            "NodeID": id,
+            "NodeName": name,
+            "Alive": alive,
+            "NodeManagerAddress": "10.0.0.1",
+            "Resources": resources,
+        }
+
+    def named(*nodes: dict[str, Any]) -> list[str]:
+        return [place.node for place, *_ in places(namesakes.settled(list(nodes)))]
+
+    first, other = node("a" * 16, "one"), node("b" * 16, "two")
+    assert named(first, other) == ["one", "two"]
+    now = 10.0
+    again = node("c" * 16, "one")
+    assert named(first, other, again) == ["two"]
+    now = 30.0
+    assert named({**first, "Alive": False}, other, again) == ["two", "one"]
+    # Two that stay are two machines whom somebody gave one name.
+    assert named(first, other, again) == ["two"]
+    now = 90.0
+    assert sorted(named(first, other, again)) == ["one-aaaaaaaa", "one-cccccccc", "two"]
