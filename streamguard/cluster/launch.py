@@ -222,10 +222,11 @@ def connected(address: str | None) -> Iterator[Any]:
         ray.init(
             address=where, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, logging_level="ERROR"
         )
-    except ray.exceptions.AuthenticationError:
-        remedy = "give the cluster's own token by RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
-        raise RemoteError(f"Ray at {where}", "it does not take this token", remedy) from None
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError, ray.exceptions.RayError) as error:
+        # It comes as the cause, or as a text in it.
+        if "AuthenticationError" in f"{error!r} {error.__cause__!r}":
+            remedy = "give the cluster's own token by RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH"
+            raise RemoteError(f"Ray at {where}", "it does not take this token", remedy) from None
         cause = f"it cannot be reached ({str(error).splitlines()[0] if str(error) else type(error).__name__})"
         remedy = "start it by `ray start --head`, or give its head by --address or RAY_ADDRESS"
         raise RemoteError(f"Ray at {where}", cause, remedy) from None
