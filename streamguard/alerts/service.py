@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Self
@@ -271,12 +271,16 @@ class Alerts:
 
     async def _commit(self) -> None:
         batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
+        # Their own: another commit of the same events, done first, forgets what it was told of them.
+        holds, fences = (
+            {event.id: of[event.id] for event in batch if event.id in of} for of in (self._holds, self._fences)
+        )
         try:
-            refused = (await self.outbox.record(batch, hold=self._holds, fences=self._fences)).refused
+            refused = (await self.outbox.record(batch, hold=holds, fences=fences)).refused
         except OutboxError:
             raise
         except Exception:
-            refused = await self._one_by_one(batch)
+            refused = await self._one_by_one(batch, holds, fences)
         kept = {event.id for event in batch}
         while self._waiting and self._waiting[0].id in kept:
             id = self._waiting.popleft().id
@@ -302,12 +306,14 @@ class Alerts:
             if self._samples.get(incident) is kept:
                 del self._samples[incident]
 
-    async def _one_by_one(self, batch: list[Event]) -> frozenset[str]:
+    async def _one_by_one(
+        self, batch: list[Event], holds: Mapping[str, float], fences: Mapping[str, Fence]
+    ) -> frozenset[str]:
         """One event that cannot be kept, for a fault of ours, must not hold up the others."""
         refused: frozenset[str] = frozenset()
         for event in batch:
             try:
-                refused |= (await self.outbox.record([event], hold=self._holds, fences=self._fences)).refused
+                refused |= (await self.outbox.record([event], hold=holds, fences=fences)).refused
             except OutboxError:
                 raise
             except Exception:

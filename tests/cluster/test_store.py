@@ -204,3 +204,13 @@ async def test_two_who_close_what_was_left_open_close_it_once(shared_url: str) -
         later = wall_clock() + 100
         closed = await asyncio.gather(*(Outbox(each).close_stale(later) for each in (one, other)))
         assert len(closed[0]) + len(closed[1]) == 20
+
+
+async def test_a_late_event_is_refused_by_all_who_commit_it_at_once(shared_url: str) -> None:
+    async with LeaseStore.open(shared_url, QUICK) as store, Alerts.open(shared_url, None) as alerts:
+        lease = await store.claim("one", "gate")
+        late = [opened("gate") for _ in range(20)]
+        for event in late:
+            alerts.submit(event, 0.0, Fence("gate", "one", lease.epoch - 1))
+        await asyncio.gather(*(alerts.settle() for _ in range(12)))
+        assert [await alerts.history.event(event.id) for event in late] == [None] * len(late)

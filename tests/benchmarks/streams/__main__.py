@@ -110,7 +110,7 @@ async def bench_streams(
             what = f"making what the streams play: {_CLIP_SECONDS:g} s of one face, {HEIGHT}p{RATE:g}"
             notes.print(what, highlight=False)
             await with_bar(what.partition(":")[0], partial(_portrait, path))
-        ground = await asyncio.to_thread(_ground, path, model, engine, seconds, warm_up, limits, detect_every)
+        ground = await asyncio.to_thread(ground_of, path, model, engine, seconds, warm_up, limits, detect_every)
         if any(who.name not in BUILT_IN for who in many):
             from streamguard.models import load
             from tests.benchmarks.onnx_export import export_onnx
@@ -189,7 +189,7 @@ def _portrait(path: Path, tell: Tell) -> None:
     write_portrait_clip(path, seconds=_CLIP_SECONDS, fake_from=half, rate=RATE, width=WIDTH, height=HEIGHT, tell=tell)
 
 
-def _ground(
+def ground_of(
     clip: Path, model: str, engine: str | None, seconds: float, warm_up: float, limits: Limits, detect_every: int
 ) -> Ground:
     from streamguard.inference import select

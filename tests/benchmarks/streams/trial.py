@@ -36,6 +36,7 @@ class Outcome:
         stages: the same by stage; `rest` is what no stage counts.
         about: libraries and settings.
         reason: why it was not sustained; empty where it was.
+        memory: the most megabytes that it took; 0 where it does not tell.
     """
 
     streams: int
@@ -48,6 +49,7 @@ class Outcome:
     stages: Mapping[str, float]
     about: str
     reason: str
+    memory: float = 0.0
 
     @property
     def held(self) -> bool:
@@ -92,6 +94,7 @@ def outcome(
         stages={name: spent / total * 1e3 for name, spent in stages.items()} if total else {},
         about=str(answer["about"]),
         reason=_reason(counts, seconds, p95, limits),
+        memory=float(answer.get("memory", 0.0)),
     )
 
 

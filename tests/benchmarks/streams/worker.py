@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import resource
 import sys
 import threading
 import time
@@ -103,7 +104,8 @@ def measured(task: Task, tally: Tally, stages: Callable[[], dict[str, float]], a
 
     Returns:
         The answer: `began` and `ended` (monotonic seconds), `cpu` seconds of the process between, by `stages` too,
-        and for each stream its `verdicts` (media seconds, monotonic seconds; all of its life) and pictures `decoded`.
+        and for each stream its `verdicts` (media seconds, monotonic seconds; all of its life) and pictures `decoded`;
+        `memory`, the most megabytes that it took.
     """
     if tally.all_begun(START):
         threading.Event().wait(task.warm_up)
@@ -125,6 +127,8 @@ def measured(task: Task, tally: Tally, stages: Callable[[], dict[str, float]], a
         "cpu": after[1] - before[1],
         "stages": dict(spent),
         "streams": streams,
+        # Kilobytes on Linux.
+        "memory": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 
 
