@@ -272,9 +272,7 @@ class Alerts:
     async def _commit(self) -> None:
         batch = [self._waiting[n] for n in range(min(BATCH, len(self._waiting)))]
         # Their own: another commit of the same events, done first, forgets what it was told of them.
-        holds, fences = (
-            {event.id: of[event.id] for event in batch if event.id in of} for of in (self._holds, self._fences)
-        )
+        holds, fences = dict(self._holds), dict(self._fences)
         try:
             refused = (await self.outbox.record(batch, hold=holds, fences=fences)).refused
         except OutboxError:
