@@ -101,8 +101,8 @@ async def test_they_are_logged_slowed_down_and_shut_nobody_out(
     serve_with: ServeWith, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wrong = "wrong-0123456789"
-    monkeypatch.setattr("streamguard.server.auth.LoginLimiter", lambda: LoginLimiter(3, 0.05))
-    monkeypatch.setattr("streamguard.server.auth.HOLD", 0.12)
+    monkeypatch.setattr("streamguard.server.auth.LoginLimiter", lambda: LoginLimiter(3, 0.3))
+    monkeypatch.setattr("streamguard.server.auth.HOLD", 0.7)
     async with serve_with(tokens=TOKENS) as (_, http):
         assert (await http.get(PATH, headers=bearer(ADMIN))).status == 200
         # Nothing tried: a browser asks without a token first.
