@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -37,12 +38,14 @@ log = get_logger("streamguard.cluster")
 RETRY = 60.0
 """Seconds after which a detector that could not be loaded is tried again."""
 _SETTLE = 3.0
+_LEVEL, _SEAT = 64, 40
+"""Characters of a name at a broker, and of these, those that tell the worker."""
 _SMOOTH = 0.1
 """Weight of the newest measurement of how much a machine can judge; single ones waver."""
 
 
 def worker_config(config: Config, place: WorkerPlace) -> Config:
-    """The configuration of one worker: its own address, and no streams of its own.
+    """The configuration of one worker: its own address, its own name at a broker, and no streams of its own.
 
     Raises:
         ConfigError: it must not listen there as it is.
@@ -51,9 +54,14 @@ def worker_config(config: Config, place: WorkerPlace) -> Config:
     port = config.cluster.port + place.number if config.cluster.port else 0
     listen = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     own = place.seat.replace("/", "-").replace(":", "-")
+    server: dict[str, object] = {"listen": listen}
+    if (mqtt := config.server.mqtt) is not None:
+        # Two of one name at a broker would be taken for doubles, and one of them be silent.
+        seat = re.sub(r"[^A-Za-z0-9_-]", "-", own)[-_SEAT:]
+        server["mqtt"] = mqtt.model_copy(update={"name": f"{mqtt.name[: _LEVEL - _SEAT - 1]}-{seat}"})
     made = config.model_copy(
         update={
-            "server": config.server.model_copy(update={"listen": listen}),
+            "server": config.server.model_copy(update=server),
             "checks": config.checks.model_copy(update={"folder": config.checks.place / own}),
             "streams": [],
             "rules": [],

@@ -27,6 +27,7 @@ from streamguard.cluster.shared import shared_key, terms_of
 from streamguard.cluster.store import LeaseStore, WorkerEntry
 from streamguard.cluster.worker import work, worker_config
 from streamguard.config import Config, read_config
+from streamguard.config.mqtt import MqttSettings
 from streamguard.errors import ConfigError, NameInUse
 from streamguard.types import EventKind
 from tests.support.settings import config_of, toml
@@ -283,6 +284,18 @@ def test_a_worker_listens_where_it_may() -> None:
     assert worker_config(config, WorkerPlace("n", "127.0.0.1", "d", 1)).server.listen == "127.0.0.1:0"
     with pytest.raises(ConfigError, match="needs a token"):
         worker_config(config, WorkerPlace("n", "192.0.2.1", "d"))
+
+
+def test_each_worker_has_a_name_of_its_own_at_a_broker() -> None:
+    config = config_of(
+        alerts={"database": "postgresql://u@h/d"}, mqtt={"host": "broker.example", "name": "guard" + "d" * 59}
+    )
+    places = [WorkerPlace(f"{'n' * 60}.{number}.example", "127.0.0.1", "d", number) for number in (0, 1)]
+    found = [worker_config(config, place).server.mqtt for place in places]
+    names = {each.name for each in found if each is not None}
+    assert len(names) == 2
+    assert all(MqttSettings(host="h", name=name).name.startswith("guard") for name in names)
+    assert worker_config(config_of(alerts={"database": "postgresql://u@h/d"}), places[0]).server.mqtt is None
 
 
 async def test_streams_of_the_file_and_of_the_api_do_not_mix(shared_url: str, tmp_path: Path, detector: Path) -> None:
