@@ -92,7 +92,7 @@ class Hanging:
         self._gate = gate
         Hanging.opened += 1
 
-    def only(self, wanted: Any) -> None:
+    def only(self, *_: Any) -> None:
         pass
 
     def __enter__(self) -> Hanging:
