@@ -52,10 +52,10 @@ class Stage:
         self.config, self.store, self._file, self._stack = config, store, file, stack
         self.roster = Roster(store.database, shared_key(config))
 
-    async def start(self, *nodes: str) -> None:
-        """Start workers, and wait until they are up."""
+    async def start(self, *nodes: str, **more: str) -> None:
+        """Start workers, and wait until they are up; `version` where it is to be another one."""
         for node in nodes:
-            settings = json.dumps({"config": str(self._file), "node": node, "domain": node})
+            settings = json.dumps({"config": str(self._file), "node": node, "domain": node, **more})
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "tests.support.cluster_worker", settings),
                 cwd=ROOT,
@@ -227,7 +227,7 @@ async def test_a_killed_worker_a_drained_one_and_the_front_door(
         await stage.until(lambda _, leases: {each.owner for each in leases.values()} == {survivor})
         for name in ("a", "b", "c"):
             await judged(http, name)
-        await stage.start("third")
+        await stage.start("third", version="99.0.0")
         await stage.store.order([survivor or ""], "drain")
         await stage.until(lambda _, leases: survivor not in {each.owner for each in leases.values()})
         await stage.until(held("a", "b", "c"))
@@ -243,6 +243,8 @@ async def test_a_killed_worker_a_drained_one_and_the_front_door(
         ):
             async with http.get(path) as answer:
                 assert answer.status == 200, path
+                # One of another version has taken over.
+                assert path != "/metrics" or "streamguard_cluster_versions 2" in await answer.text()
 
 
 async def test_a_node_without_the_detector_tells_why_and_gets_nothing(
