@@ -33,6 +33,8 @@ Address: TypeAlias = Annotated[
 ]
 _BEGIN = 180.0
 _LOOK = 0.5
+_WIDE = 240
+"""Characters of a line of tables that go into a pipe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,9 +105,6 @@ async def _up(config: Path | None, address: str | None, local: tuple[int, int | 
     async with _opened(config) as (opened, loaded):
         if problems := await preflight(loaded):
             raise problems[0]
-        sealer = await asyncio.to_thread(shared_key, opened.config)
-        await _settle(opened.config)
-        await Roster(opened.store.database, sealer).settle(opened.config.streams)
         path = str(config) if config is not None else None
         if local is not None:
             address = await asyncio.to_thread(launch.start_local, *local)
@@ -115,6 +114,9 @@ async def _up(config: Path | None, address: str | None, local: tuple[int, int | 
             if not wanted:
                 remedy = "give a node processors: `ray start --num-cpus`"
                 raise RemoteError("Ray", "no node has a processor for a worker", remedy)
+            sealer = await asyncio.to_thread(shared_key, opened.config)
+            await _settle(opened.config)
+            await Roster(opened.store.database, sealer).settle(opened.config.streams)
             known = {each.row.id for each in await opened.store.workers()}
             await asyncio.to_thread(launch.start_keeper, ray, path, {})
             if rolling:
@@ -178,6 +180,10 @@ async def _drain(config: Path | None, node: str, wait: float, *, undo: bool) -> 
         if not named:
             known = ", ".join(sorted({each.card.node for each in entries if not each.row.lost})) or "none"
             raise ConfigError(node, "no worker lives on a node of that name", f"there is {known}")
+        others = [each for each in entries if each.row.able and not each.row.lost and each.row.id not in named]
+        if not undo and not any(each.row.order == "" for each in others):
+            remedy = "start another node first, or end all of it by `streamguard cluster down`"
+            raise RemoteError(node, "there is no other worker that could take its streams", remedy)
         await store.order(named, "" if undo else "drain")
         if not undo and wait:
             await _until_empty(store, named, wait)
@@ -271,6 +277,9 @@ def _show(entries: list[WorkerEntry], counts: dict[str | None, int]) -> int:
             card.url,
             card.detail,
         )
+    # What is read by a program is not folded.
+    if not console.is_terminal:
+        console.width = _WIDE
     console.print(table)
     if counts.get(None):
         console.print(f"{counts[None]} streams wait for a worker")

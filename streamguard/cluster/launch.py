@@ -36,6 +36,11 @@ OBJECT_STORE = 75 * 1024 * 1024
 """Bytes: the least that Ray takes; nothing of ours lies in it."""
 DOMAIN_LABEL = "ray.io/availability-zone"
 _CONNECT = 5.0
+_LOOPBACK = "127.0.0.1"
+_LOCAL = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+"""Ray takes loopback addresses for what they are; read when it is imported."""
+_RUNNING = Path("/tmp/ray/ray_current_cluster")
+_RAYS_OWN = range(10002, 20000)
 _TOKEN = ("RAY_AUTH_MODE", "token")
 
 
@@ -215,9 +220,11 @@ def connected(address: str | None) -> Iterator[Any]:
         ConfigError: Ray is not installed.
         RemoteError: there is no cluster, or it does not let us in.
     """
-    ray = ray_module()
     where = address or os.environ.get("RAY_ADDRESS") or "auto"
     _check_reachable(where)
+    if _is_local(where):
+        os.environ.update(_LOCAL)
+    ray = ray_module()
     try:
         ray.init(
             address=where, namespace=NAMESPACE, log_to_driver=False, configure_logging=False, logging_level="ERROR"
@@ -234,6 +241,15 @@ def connected(address: str | None) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _is_local(where: str) -> bool:
+    """Return whether it is the Ray that `start_local` has started."""
+    try:
+        running = _RUNNING.read_text().strip()
+    except OSError:
+        return False
+    return running.startswith(f"{_LOOPBACK}:") and where in {"auto", running}
 
 
 def _check_reachable(where: str) -> None:
@@ -254,17 +270,20 @@ def start_local(port: int, cpus: int | None) -> str:
     """Start a head of Ray on this machine's loopback, without dashboard and without reports of usage; its address.
 
     Raises:
-        ConfigError: Ray is not installed.
+        ConfigError: Ray is not installed, or the port is one of its own.
         RemoteError: it does not start.
     """
+    if port in _RAYS_OWN:
+        cause = f"Ray takes ports {_RAYS_OWN.start} to {_RAYS_OWN.stop - 1} for its workers"
+        raise ConfigError(f"port {port}", cause, "give another --port, such as 6379")
+    os.environ.update(_LOCAL)
     ray_module()
-    program = [sys.executable, "-m", "ray.scripts.scripts"]
-    environment = {**os.environ, "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+    program, environment = [sys.executable, "-m", "ray.scripts.scripts"], dict(os.environ)
     if not _has_token():
         subprocess.run(
             [*program, "get-auth-token", "--generate"], env=environment, check=False, capture_output=True, timeout=120
         )
-    host = "127.0.0.1"
+    host = _LOOPBACK
     command = [
         *program,
         "start",

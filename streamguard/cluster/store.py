@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import sqlalchemy as sa
@@ -229,7 +229,10 @@ class LeaseStore:
             now = await _now(connection)
             of = cluster_workers.c
             rows = (await connection.execute(sa.select(cluster_workers).order_by(of.seat, of.life))).all()
-        return [WorkerEntry(_worker(row), WorkerCard(**json.loads(row.card)), now - row.heartbeat) for row in rows]
+        entries = [WorkerEntry(_worker(row), WorkerCard(**json.loads(row.card)), now - row.heartbeat) for row in rows]
+        # Where no other worker lives, nobody writes down that one is lost.
+        gone = [each.silent > self.terms.lost or each.row.lost for each in entries]
+        return [replace(each, row=replace(each.row, lost=lost)) for each, lost in zip(entries, gone, strict=True)]
 
     async def leases(self, streams: Collection[str] | None = None) -> list[StreamLease]:
         """Leases by stream; those of all where None are named."""
