@@ -25,12 +25,8 @@ from streamguard.types import Box, FloatArray, Picture, UInt8Array
 
 STRIDE = 4
 PIXEL_BUDGET = 640 * 384
-PARTS = (96, 160, 256, 320)
+PARTS = (96, 160, 256)
 """Sides of the network's input for parts of a picture."""
-SHARES = (0.375, 0.5, 0.75)
-"""Of the sides of its input, where the whole picture is looked at for large faces."""
-ENOUGH = 64
-"""Pixels of a face in the network's input: more finds it no better."""
 _MOST_SHAPES = 32
 _OWN = threading.local()
 
@@ -65,15 +61,11 @@ class FaceDetector(Protocol):
 class RegionDetector(FaceDetector, Protocol):
     """One that can look at a part of a picture, which costs less."""
 
-    def detect_within(self, picture: Picture, part: Box, smallest: float) -> Detections | None:
-        """The faces of a part of the picture and a little around it.
+    def detect_within(self, picture: Picture, part: Box) -> Detections | None:
+        """The faces of a part of the picture and a little around it, at the scale of the whole.
 
-        Faces that the part's edge cuts off are left out. None where the part is so large, and the faces so small,
-        that it would cost as much as the whole.
-
-        Args:
-            picture, part: the part is x0, y0, x1, y1 in pixels of the picture.
-            smallest: shorter side in pixels of the smallest face that is to be found there.
+        Faces that the part's edge cuts off are left out. None where the part is so large that the whole is as well
+        looked at.
         """
         ...
 
@@ -97,28 +89,20 @@ class CenterFaceDetector:
         self._pixel_budget = pixel_budget
         self._file = network_file()
 
-    def detect(self, picture: Picture, share: float = 1.0) -> Detections:
-        """All faces of the picture, best first.
-
-        Args:
-            picture: the picture.
-            share: of the sides of the network's input, above 0 to 1: less takes less time, and misses small faces.
-        """
-        small = thumbnail(picture, *self.input_size(picture.width, picture.height, share))
+    def detect(self, picture: Picture) -> Detections:
+        """All faces of the picture, best first."""
+        small = thumbnail(picture, *self.input_size(picture.width, picture.height))
         return self.detect_small(small, picture.width, picture.height)
 
-    def detect_within(self, picture: Picture, part: Box, smallest: float) -> Detections | None:
-        """The faces of a square around a part, or, where that has no room, of the whole made smaller."""
+    def detect_within(self, picture: Picture, part: Box) -> Detections | None:
+        """The faces of a square around a part of the picture; see `RegionDetector`."""
         wide, _ = self.input_size(picture.width, picture.height)
-        finest, longest = picture.width / wide, max(part[2] - part[0], part[3] - part[1])
-        coarsest = max(finest, smallest / ENOUGH)
+        zoom = picture.width / wide
+        longest = max(part[2] - part[0], part[3] - part[1])
         # One of few sizes, as the network is compiled for each.
-        size = next((size for size in PARTS if size * coarsest >= longest), None)
-        side = math.ceil(max(longest, (size or 0) * finest) / 2) * 2
-        if size is None or side > min(picture.width, picture.height):
-            share = next((share for share in SHARES if finest / share <= coarsest), None)
-            return self.detect(picture, share) if share else None
-        zoom = side / size
+        size = next((size for size in PARTS if size * zoom >= longest), None)
+        if size is None or (side := round(size * zoom / 2) * 2) > min(picture.width, picture.height):
+            return None
         x, y = (
             round(min(max((low + high - side) / 2, 0), limit - side) / 2) * 2
             for low, high, limit in ((part[0], part[2], picture.width), (part[1], part[3], picture.height))
@@ -147,11 +131,11 @@ class CenterFaceDetector:
         corners = np.clip(found.boxes.reshape(-1, 2, 2) * ratio, 0, limit)
         return Detections(corners.reshape(-1, 4), found.scores, found.landmarks * ratio)
 
-    def input_size(self, width: int, height: int, share: float = 1.0) -> tuple[int, int]:
-        """Width and height of the network's input for pictures of that size; `share` as for `detect`."""
+    def input_size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of the network's input for pictures of that size."""
         # Never enlarged beyond twice: a tiny picture gains nothing from more.
         zoom = min(math.sqrt(self._pixel_budget / (width * height)), 2.0)
-        wide, high = (max(32, round(side * zoom * share / 32) * 32) for side in (width, height))
+        wide, high = (max(32, round(side * zoom / 32) * 32) for side in (width, height))
         return wide, high
 
     def _decode(self, heat: FloatArray, scale: FloatArray, offset: FloatArray, marks: FloatArray) -> Detections:

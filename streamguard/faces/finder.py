@@ -141,7 +141,7 @@ class FaceFinder:
         known = [face.box for face in self._tracker.faces]
         recent = frame.time - self._whole_at < WHOLE - TOLERANCE
         if known and recent and not whole and isinstance(self._detector, RegionDetector):
-            found = self._detector.detect_within(frame.image, _around(known), min(map(_shorter, known)))
+            found = self._detector.detect_within(frame.image, _around(known))
             if found is not None and len(found) >= len(known):
                 return found
         self._whole_at = frame.time
@@ -169,10 +169,6 @@ class FaceFinder:
         if reason := self._gate.after_crop(crop.pixels):
             return replace(face, unjudged=reason)
         return crop
-
-
-def _shorter(box: Box) -> float:
-    return min(box[2] - box[0], box[3] - box[1])
 
 
 def _around(boxes: Sequence[Box]) -> Box:

@@ -71,7 +71,7 @@ def test_a_part_is_looked_at_as_the_whole_is(face_detector: CenterFaceDetector, 
     whole = face_detector.detect(picture)
     assert len(whole) == 1
     x0, y0, x1, y1 = (float(value) for value in whole.boxes[0])
-    part = face_detector.detect_within(picture, (x0 - 60, y0 - 60, x1 + 60, y1 + 60), detector.ENOUGH)
+    part = face_detector.detect_within(picture, (x0 - 60, y0 - 60, x1 + 60, y1 + 60))
     assert part is not None
     assert len(part) == 1
     assert np.abs(part.boxes[0] - whole.boxes[0]).max() < 8
@@ -83,26 +83,9 @@ def test_what_the_edge_of_a_part_cuts_off_is_left_out(face_detector: CenterFaceD
     canvas[100:500, 400:680] = portrait()[:400, 80:360]
     picture = picture_from_rgb(canvas)
     x0, y0, x1, y1 = (float(value) for value in face_detector.detect(picture).boxes[0])
-    beside = face_detector.detect_within(picture, (x0 - 250, y0, x0 + (x1 - x0) / 2 - 80, y1), detector.ENOUGH)
+    beside = face_detector.detect_within(picture, (x0 - 250, y0, x0 + (x1 - x0) / 2 - 80, y1))
     assert beside is None or len(beside) == 0
-    assert face_detector.detect_within(picture, (0, 0, 1280, 720), detector.ENOUGH) is None
-
-
-@pytest.mark.parametrize("side", [100, 160, 240, 400])
-def test_a_large_face_is_looked_at_made_smaller(face_detector: CenterFaceDetector, side: int) -> None:
-    canvas = np.full((720, 1280, 3), 127, np.uint8)
-    head = cv2.resize(portrait()[:400, 80:360], (side * 7 // 5, side * 2), interpolation=cv2.INTER_AREA)[:720]
-    canvas[: len(head), 500 : 500 + head.shape[1]] = head
-    picture = picture_from_rgb(canvas)
-    (box,) = face_detector.detect(picture).boxes
-    face = float(min(box[2] - box[0], box[3] - box[1]))
-    room = 0.6 * face
-    found = face_detector.detect_within(
-        picture, (box[0] - room, box[1] - room, box[2] + room, box[3] + room), smallest=face
-    )
-    assert found is not None
-    assert len(found) == 1
-    assert np.abs(found.boxes[0] - box).max() < 0.15 * face
+    assert face_detector.detect_within(picture, (0, 0, 1280, 720)) is None
 
 
 def test_the_same_picture_gives_the_same_answer(face_detector: CenterFaceDetector) -> None:

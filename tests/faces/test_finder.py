@@ -111,13 +111,13 @@ class Looks(CenterFaceDetector):
         super().__init__()
         self.whole = self.parts = 0
 
-    def detect(self, picture: Picture, share: float = 1.0) -> Detections:
-        self.whole += share == 1.0
-        return super().detect(picture, share)
+    def detect(self, picture: Picture) -> Detections:
+        self.whole += 1
+        return super().detect(picture)
 
-    def detect_within(self, picture: Picture, part: Box, smallest: float) -> Detections | None:
+    def detect_within(self, picture: Picture, part: Box) -> Detections | None:
         self.parts += 1
-        return super().detect_within(picture, part, smallest)
+        return super().detect_within(picture, part)
 
 
 def test_a_live_picture_is_looked_at_around_the_known_face(face_detector: CenterFaceDetector) -> None:
