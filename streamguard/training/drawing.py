@@ -14,7 +14,7 @@ from streamguard.errors import DataError
 from streamguard.training.augment import apply_levels, blurred, degraded, hide_region, levels, mix
 from streamguard.training.pack import CropPack
 from streamguard.training.recipe import Recipe, SourceTable
-from streamguard.training.selfblend import self_blend
+from streamguard.training.selfblend import mouth_blend, self_blend
 from streamguard.types import Float64Array, FloatArray, UInt8Array
 
 COARSE = 2
@@ -150,7 +150,7 @@ class PairDrawer:
             return self._registered(source, patch, random)
         if source.table.kind == "loose":
             return self._loose(source, patch, random)
-        return self._selfblend(source, patch, random)
+        return self._blend(source, patch, random)
 
     def _registered(self, source: _Source, patch: int, random: np.random.Generator) -> DrawnBatch:
         ref = source.fakes.refs[source.fakes.draw(random)]
@@ -180,17 +180,34 @@ class PairDrawer:
         taught[1][:] = 0
         return self._finished(views, None, taught, 1.0, random)
 
-    def _selfblend(self, source: _Source, patch: int, random: np.random.Generator) -> DrawnBatch:
-        ref = source.reals.refs[source.reals.draw(random)]
+    def _blend(self, source: _Source, patch: int, random: np.random.Generator) -> DrawnBatch:
+        at = source.reals.draw(random)
+        ref = source.reals.refs[at]
         pack, number = self._packs[ref.pack], ref.number
         matrix, twice = self._geometry(pack.box[number], patch, source.table, random), random.random() < TWICE_RESAMPLED
         real = _seen(pack.picture(pack.real[number]), matrix, patch, twice)
-        marks = pack.landmarks[number] @ matrix[:, :2].T + matrix[:, 2]
-        if matrix[0, 0] < 0:
-            marks = marks[[1, 0, 2, 4, 3]]
-        blend = self_blend(real, marks.astype(np.float32), random)
+        marks = (pack.landmarks[number] @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
+        mirrored = bool(matrix[0, 0] < 0)
+        # Left and right change places in a mirrored face.
+        ordered = marks[[1, 0, 2, 4, 3]] if mirrored else marks
+        if source.table.kind == "mouth":
+            other = source.reals.refs[source.reals.draw_of(source.reals.groups[at], random)]
+            moment = self._brought(other, marks, mirrored, patch, twice)
+            blend = mouth_blend(real, real if moment is None else moment, ordered, random)
+        else:
+            blend = self_blend(real, ordered, random)
         taught = _taught(pack.inside[number], matrix, patch)
         return self._finished([real, blend.pixels], blend.mask, [taught, taught], 1.0, random)
+
+    def _brought(self, ref: _Ref, marks: FloatArray, mirrored: bool, patch: int, twice: bool) -> UInt8Array | None:
+        """The picture with its face on the given marks; None where no such similarity is found."""
+        pack, number = self._packs[ref.pack], ref.number
+        flip = np.array([-1.0 if mirrored else 1.0, 1.0])
+        similar, _ = cv2.estimateAffinePartial2D(pack.landmarks[number] * flip, marks, method=cv2.LMEDS)
+        if similar is None or not np.isfinite(similar).all() or abs(np.linalg.det(similar[:, :2])) < 0.01:
+            return None
+        matrix = np.concatenate([similar[:, :2] * flip, similar[:, 2:]], axis=1)
+        return _seen(pack.picture(pack.real[number]), matrix, patch, twice)
 
     def _finished(
         self,

@@ -21,16 +21,17 @@ class _RecipeTable(BaseModel):
 class SourceTable(_RecipeTable):
     """One kind of (real, fake) pairs, and how often it is drawn."""
 
-    kind: Literal["registered", "loose", "selfblend"]
+    kind: Literal["registered", "loose", "selfblend", "mouth"]
     """`registered`: a fake and the real picture it was made from, with mask truth. `loose`: a fake and a real picture,
     of the same group where there is one; no pixel of the fake is taught, only that the picture is fake. `selfblend`: a
-    real picture and the same one blended with an altered copy of itself."""
+    real picture and the same one blended with an altered copy of itself. `mouth`: a real picture and the same one with
+    the lower face of another picture of its group, rendered poorer."""
     share: PositiveFloat
     """How often, beside the shares of the other sources."""
     fakes: tuple[str, ...] = ()
     """Sets that the fakes are taken from."""
     reals: tuple[str, ...] = ()
-    """Sets that the real pictures of loose and self-blended pairs are taken from; empty: those of the fakes."""
+    """Sets that the real pictures of loose, self-blended and mouth pairs are taken from; empty: those of the fakes."""
     parts: Share = 0.4
     """Share of the registered fakes of which only a random part is left."""
     mixup: Share = 0.2
@@ -41,9 +42,10 @@ class SourceTable(_RecipeTable):
 
     @model_validator(mode="after")
     def _named(self) -> Self:
-        if self.kind == "selfblend" and not self.reals:
-            raise ValueError("a source of self-blends needs `reals`")
-        if self.kind != "selfblend" and not self.fakes:
+        blends = self.kind in ("selfblend", "mouth")
+        if blends and not self.reals:
+            raise ValueError("a source of blends needs `reals`")
+        if not blends and not self.fakes:
             raise ValueError("a source needs `fakes`")
         _check_rising(self.zoom)
         return self

@@ -55,10 +55,37 @@ def self_blend(rgb: UInt8Array, landmarks: FloatArray, random: np.random.Generat
     )
 
 
-def face_outline(landmarks: FloatArray, random: np.random.Generator | None = None) -> FloatArray:
+def mouth_blend(rgb: UInt8Array, moment: UInt8Array, landmarks: FloatArray, random: np.random.Generator) -> SelfBlend:
+    """Put the lower face of another moment on the face, rendered poorer than the rest, as lip-sync programs do.
+
+    Args:
+        rgb: uint8 [H, W, 3].
+        moment: uint8 [H, W, 3], the other moment, brought to the same landmarks; or `rgb` itself.
+        landmarks: float32 [5, 2] in pixels of `rgb` (eyes, nose, mouth corners).
+        random: decides everything; equal states give equal fakes.
+    """
+    eye_distance = float(np.linalg.norm(landmarks[1] - landmarks[0]))
+    weight = blend_weight(rgb.shape[:2], landmarks, random, lower=True)
+    inside = weight > FAKE_FROM
+    inner = moment.astype(np.float32)
+    if inside.any():
+        # The level of the other moment would tell it, not its texture.
+        inner += rgb[inside].mean(axis=0) - inner[inside].mean(axis=0)
+    rendered = _shift(np.clip(inner + 0.5, 0, 255).astype(np.uint8), random)
+    if random.random() < 0.3:
+        rendered = recolour(rendered, random)
+    rendered = lose_detail(rendered, eye_distance, random)
+    blended = rgb + (rendered.astype(np.float32) - rgb) * weight[..., None]
+    return SelfBlend(np.clip(blended + 0.5, 0, 255).astype(np.uint8), inside.astype(np.uint8))
+
+
+def face_outline(
+    landmarks: FloatArray, random: np.random.Generator | None = None, *, lower: bool = False
+) -> FloatArray:
     """float32 [48, 2]: an oval from the brows to the chin, turned with the face.
 
-    With `random`, its proportions vary and it may cover only the lower or the upper face.
+    With `random`, its proportions vary and it may cover only the lower or the upper face; with `lower`, always the
+    lower.
     """
     eyes, mouth = landmarks[:2].mean(axis=0), landmarks[3:].mean(axis=0)
     down = mouth - eyes
@@ -72,7 +99,7 @@ def face_outline(landmarks: FloatArray, random: np.random.Generator | None = Non
     if random is not None:
         top, bottom, side = (float(v + random.normal(0, s)) for v, s in ((top, 0.15), (bottom, 0.12), (side, 0.08)))
         part = random.random()
-        if part < 0.12:
+        if lower or part < 0.12:
             top = float(random.uniform(0.3, 0.55))
         elif part < 0.2:
             bottom = float(random.uniform(0.7, 1.0))
@@ -86,9 +113,11 @@ def face_outline(landmarks: FloatArray, random: np.random.Generator | None = Non
     return outline
 
 
-def blend_weight(shape: tuple[int, ...], landmarks: FloatArray, random: np.random.Generator) -> FloatArray:
+def blend_weight(
+    shape: tuple[int, ...], landmarks: FloatArray, random: np.random.Generator, *, lower: bool = False
+) -> FloatArray:
     """float32 [H, W], 0..1: how much of the altered face is seen; an oval, elastically deformed, with a soft edge."""
-    outline = face_outline(landmarks, random)
+    outline = face_outline(landmarks, random, lower=lower)
     scale = float(np.ptp(outline[:, 1]))
     # A few smooth waves along the outline: an elastic deformation without a full displacement field.
     centre, angles = outline.mean(axis=0), np.linspace(0, 2 * math.pi, len(outline), endpoint=False)

@@ -42,6 +42,7 @@ def only(source: dict[str, object], folder: Path, **changes: object) -> Recipe:
 REGISTERED: dict[str, object] = {"kind": "registered", "fakes": ["swaps"]}
 LOOSE: dict[str, object] = {"kind": "loose", "fakes": ["loose"]}
 BLENDS: dict[str, object] = {"kind": "selfblend", "reals": ["real"]}
+MOUTHS: dict[str, object] = {"kind": "mouth", "reals": ["real"]}
 
 
 def coded(picture: UInt8Array) -> bytes:
@@ -96,12 +97,12 @@ def test_programs_alike_and_groups_by_the_root_of_their_size(
 def test_sources_are_drawn_by_their_shares(folder: Path, tmp_path: Path) -> None:
     recipe = micro_recipe(tmp_path, sources=[{**REGISTERED, "share": 6}, {**LOOSE, "share": 3}, {**BLENDS, "share": 1}])
     made, kinds = drawer(folder, recipe), Counter[str]()
-    for name in ("_registered", "_loose", "_selfblend"):
+    for name in ("_registered", "_loose", "_blend"):
         setattr(made, name, lambda *_, name=name: kinds.update([name]))
     random = np.random.default_rng(0)
     for _ in range(4000):
         made.pair(64, random)
-    assert [kinds[name] / 4000 for name in ("_registered", "_loose", "_selfblend")] == pytest.approx(
+    assert [kinds[name] / 4000 for name in ("_registered", "_loose", "_blend")] == pytest.approx(
         [0.6, 0.3, 0.1], abs=0.04
     )
 
@@ -169,6 +170,31 @@ def test_no_pixel_of_a_loose_fake_is_taught(folder: Path, tmp_path: Path) -> Non
 
 def test_self_blends_of_real_faces(folder: Path, tmp_path: Path) -> None:
     made, random = drawer(folder, only(BLENDS, tmp_path, view=CLEAN)), np.random.default_rng(3)
+    pairs = [made.pair(96, random) for _ in range(8)]
+    assert any(pair.truth[1].any() for pair in pairs)
+    assert not any(pair.truth[0].any() for pair in pairs)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_another_moment_is_brought_to_the_same_place(tmp_path: Path, mirrored: bool) -> None:
+    near = card()
+    move = np.array([[0.8, 0.1, 30.0], [-0.1, 0.8, 25.0]])
+    picture = cv2.imdecode(np.frombuffer(near.fake or b"", np.uint8), cv2.IMREAD_COLOR)
+    far = cv2.warpAffine(picture, move, (200, 200), borderMode=cv2.BORDER_REPLICATE)
+    marks = (near.landmarks @ move[:, :2].T + move[:, 2]).astype(np.float32)
+    alike = [replace(near, real=near.fake, fake=None, mask=None), replace(near, real=coded(far[..., ::-1]), fake=None)]
+    write_crop_pack(tmp_path / "s", [alike[0], replace(alike[1], mask=None, landmarks=marks)])
+    made = PairDrawer(only({**MOUTHS, "reals": ["s"]}, tmp_path), [CropPack(tmp_path / "s")], SIDE, MARGIN)
+    seen = near.landmarks * ([-1, 1] if mirrored else [1, 1]) + [200 if mirrored else 0, 0]
+    brought = [made._brought(ref, seen.astype(np.float32), mirrored, 200, False) for ref in made._sources[0].reals.refs]
+    assert brought[0] is not None
+    assert brought[1] is not None
+    inner = slice(40, 160)
+    assert np.abs(brought[0][inner, inner].astype(int) - brought[1][inner, inner]).mean() < 4
+
+
+def test_mouths_of_another_moment(folder: Path, tmp_path: Path) -> None:
+    made, random = drawer(folder, only(MOUTHS, tmp_path, view=CLEAN)), np.random.default_rng(3)
     pairs = [made.pair(96, random) for _ in range(8)]
     assert any(pair.truth[1].any() for pair in pairs)
     assert not any(pair.truth[0].any() for pair in pairs)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamguard.training.selfblend import face_outline, self_blend
+from streamguard.training.selfblend import face_outline, mouth_blend, self_blend
 from tests.support.portraits import portrait
 
 LANDMARKS = np.array([[205, 100], [243, 98], [225, 122], [209, 139], [243, 138]], dtype=np.float32)
@@ -68,3 +68,19 @@ def test_the_outline_holds_eyes_and_mouth_and_turns_with_the_face(angle: float, 
 def test_degenerate_landmarks_still_give_a_picture() -> None:
     fake = self_blend(portrait(), np.full((5, 2), 200, dtype=np.float32), np.random.default_rng(0))
     assert fake.pixels.shape == portrait().shape
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_mouth_of_another_moment_changes_the_lower_face_alone(seed: int) -> None:
+    real = portrait()
+    moment = np.roll(real, 3, axis=0)
+    fake, again = (mouth_blend(real, moment, LANDMARKS, np.random.default_rng(seed)) for _ in range(2))
+    assert (fake.pixels == again.pixels).all()
+    rows, _ = np.nonzero(fake.mask)
+    assert len(rows)
+    # The eyes are at 99, the mouth is at 139.
+    assert rows.min() > 100
+    assert fake.mask[139, 226] == 1
+    moved = np.abs(fake.pixels.astype(int) - real).sum(axis=2)
+    assert moved[:90].max() == 0
+    assert moved[fake.mask == 1].mean() > 0.5
