@@ -13,9 +13,7 @@ import ipaddress
 import json
 import os
 import ssl
-import sys
 import time
-import traceback
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +29,7 @@ from streamguard.streams.alert_feed import AlertRuntime
 from streamguard.streams.live_events import LiveEvents
 from streamguard.streams.stream_events import StreamEvents
 from streamguard.types import Closing
-from tests.support.incident_worker import Story, preload
+from tests.support.incident_worker import Story, live_each_line
 
 TERMS = LeaseTerms(beat=0.2, lost=1.2, plan=0.1, gather=0.3, alone=20.0)
 _WITHIN = 0.0
@@ -108,21 +106,5 @@ async def live(settings: dict[str, Any]) -> None:
             await member.run(stories)
 
 
-def main() -> None:
-    """One life after the other."""
-    for line in sys.stdin:
-        child = os.fork()
-        if child == 0:
-            try:
-                asyncio.run(live(json.loads(line)))
-            except BaseException:
-                traceback.print_exc()
-                os._exit(1)
-            os._exit(0)
-        print(json.dumps({"process": child}), flush=True)
-        print(json.dumps({"ended": os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}), flush=True)
-
-
 if __name__ == "__main__":
-    asyncio.run(preload())
-    main()
+    live_each_line(live)

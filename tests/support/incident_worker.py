@@ -15,6 +15,7 @@ import random
 import ssl
 import sys
 import traceback
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -118,13 +119,15 @@ async def work(settings: dict[str, Any]) -> None:
             await asyncio.sleep(0.05)
 
 
-def main() -> None:
-    """One life after the other."""
+def live_each_line(live: Callable[[dict[str, Any]], Coroutine[Any, Any, None]]) -> None:
+    """Live one life after the other, each in a process of its own."""
+    # Alembic is loaded where it is used first.
+    asyncio.run(preload())
     for line in sys.stdin:
         child = os.fork()
         if child == 0:
             try:
-                asyncio.run(work(json.loads(line)))
+                asyncio.run(live(json.loads(line)))
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
@@ -134,6 +137,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    # Alembic is loaded where it is used first.
-    asyncio.run(preload())
-    main()
+    live_each_line(work)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import shutil
-import socket
-import subprocess
-import tempfile
-import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
+
+from tests.support.daemon import Daemon
 
 _INSTALL = "apt-get install -y janus"
-_PATIENCE = 20.0
 _PLUGINS = ("videoroom", "textroom", "echotest")
 
 
-class Janus:
+class Janus(Daemon):
     """`with Janus() as janus:`; its WebSockets listen at `janus.url`. `kill` and `start` keep ports and rooms.
 
     Args:
@@ -35,12 +31,9 @@ class Janus:
         api_secret: str | None = None,
         string_ids: bool = False,
     ) -> None:
+        super().__init__()
         self._rooms = {1234: {}} if rooms is None else rooms
         self._plugins, self._secret, self._string_ids = set(plugins), api_secret, string_ids
-        with socket.create_server(("127.0.0.1", 0)) as asked:
-            self.port = asked.getsockname()[1]
-        self._folder = Path()
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def url(self) -> str:
@@ -50,58 +43,16 @@ class Janus:
     @property
     def log(self) -> str:
         """What it has said."""
-        return (self._folder / "janus.log").read_text(errors="replace")
+        return (self.folder / "janus.log").read_text(errors="replace")
 
-    def start(self) -> None:
-        """Start the server and wait until it listens."""
+    def command(self) -> list[str]:
+        """The command line; see `Daemon`."""
         program = shutil.which("janus")
         if program is None:
             raise RuntimeError(f"there is no Janus: {_INSTALL}")
         self._configure()
-        self._process = subprocess.Popen(
-            [
-                program,
-                "-F",
-                str(self._folder),
-                "-C",
-                str(self._folder / "janus.jcfg"),
-                "-L",
-                str(self._folder / "janus.log"),
-                "-N",
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        limit = time.monotonic() + _PATIENCE
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
-                return
-            except OSError:
-                if self._process.poll() is not None or time.monotonic() > limit:
-                    said = self.log
-                    self.kill()
-                    raise RuntimeError(f"Janus did not start: {said}") from None
-                time.sleep(0.02)
-
-    def kill(self) -> None:
-        """End the server without a word to its clients. A no-op when it does not run."""
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-
-    def __enter__(self) -> Self:
-        self._folder = Path(tempfile.mkdtemp(prefix="janus-"))
-        self.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.kill()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        folder = self.folder
+        return [program, "-F", str(folder), "-C", str(folder / "janus.jcfg"), "-L", str(folder / "janus.log"), "-N"]
 
     def _configure(self) -> None:
         unused = [f"libjanus_{name}.so" for name in ("http", "pfunix", "mqtt", "nanomsg", "rabbitmq")]
@@ -134,7 +85,7 @@ class Janus:
             lines.append(f"{section}: {{")
             lines += [f"  {key} = {_value(value)}" for key, value in values.items()]
             lines.append("}")
-        (self._folder / f"{name}.jcfg").write_text("\n".join(lines) + "\n")
+        (self.folder / f"{name}.jcfg").write_text("\n".join(lines) + "\n")
 
 
 def _value(value: Any) -> str:
