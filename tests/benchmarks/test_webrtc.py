@@ -27,6 +27,7 @@ async def test_a_time_code_is_read_as_it_was_painted() -> None:
 async def test_both_tables(detector: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bench_webrtc, "_VIEWERS", (1, 2))
     monkeypatch.setattr(bench_webrtc, "_GLASS", (640, 360))
+    monkeypatch.setattr(bench_webrtc, "_WARM_UP", 0.5)
     monkeypatch.setenv("COLUMNS", "160")
     assert await bench_webrtc.bench_webrtc(str(detector), "torch", 1.5) == 0
     said = capsys.readouterr().out
@@ -46,7 +47,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("│ ").split("│")]
 
 
-def test_the_command() -> None:
-    done = run_python("-m", "tests.benchmarks.webrtc", "--seconds", 2, "--engine", "openvino", timeout=240)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "Glass to glass" in done.stdout
+def test_the_command_says_what_it_takes() -> None:
+    done = run_python("-m", "tests.benchmarks.webrtc", "--seconds", 0, timeout=240)
+    assert done.returncode == 2
+    assert "--seconds" in done.stderr
