@@ -102,6 +102,11 @@ class Recipe(_RecipeTable):
     """Weight of the picture-level loss on the pooled map."""
     encoder_loss: float = Field(default=1.0, ge=0)
     """Weight of the training-only head on the encoder."""
+    teacher: str = ""
+    """A detector, of several networks perhaps, whose answers are learned beside the truth, by a network that marks
+    pixels (distillation: Hinton et al., 2015): its name or folder; empty: none."""
+    teacher_loss: PositiveFloat = 1.0
+    """Weight of the distance to the teacher's logits, by pixel and pooled."""
     average: float = Field(default=0.999, ge=0, lt=1)
     """Decay of the moving average of the weights that is shipped."""
     validate_every: int = Field(default=1000, ge=1)

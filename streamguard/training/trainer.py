@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional
 
 from streamguard.errors import DataError
-from streamguard.models import LoadedModel
+from streamguard.models import LoadedModel, load
 from streamguard.models.unet import UnetGraph
 from streamguard.models.unet_lite0 import UnetLite0
 from streamguard.training.checkpoint import write_checkpoint
@@ -77,6 +77,7 @@ class Trainer:
     Raises:
         DataError: the checkpoint is damaged or of another network, or a source finds no example.
         ConfigError: the start cannot be had.
+        UnknownModel: the teacher is no detector.
     """
 
     def __init__(
@@ -98,7 +99,8 @@ class Trainer:
         spec = self.model.spec
         self._side = spec.working_side or spec.size
         self._drawer = PairDrawer(recipe, packs, self._side, spec.margin)
-        self._pair = _Learner(self.model.network, self._device)
+        teacher = load(recipe.teacher).network if recipe.teacher else None
+        self._pair = _Learner(self.model.network, self._device, teacher)
         trained = self._pair.parameters
         groups = [
             # Kernels alone are held small: a norm's scale or a bias has nothing to overfit with.
@@ -281,7 +283,7 @@ class Trainer:
 class _Learner:
     """A network, with its training-only head where it marks pixels; gives a batch's gradients."""
 
-    def __init__(self, network: nn.Module, device: torch.device) -> None:
+    def __init__(self, network: nn.Module, device: torch.device, teacher: nn.Module | None = None) -> None:
         self.network = network.to(device, memory_format=torch.channels_last).train()  # type: ignore[call-overload]  # torch's stubs know 4-d tensors only
         self.head: EncoderHead | None = None
         if isinstance(network, UnetGraph | UnetLite0):
@@ -290,6 +292,7 @@ class _Learner:
         self.parameters = list(self.parts.parameters())
         self._device = device
         self._narrow = _narrow_pays(device)
+        self._teacher = teacher.to(device, memory_format=torch.channels_last).eval() if teacher else None  # type: ignore[call-overload]  # as above
 
     def copy(self) -> _Learner:
         """One with the same weights, of its own."""
@@ -297,7 +300,7 @@ class _Learner:
         if isinstance(network, UnetGraph | UnetLite0):
             for encoder in network.encoders:
                 encoder._forward_hooks.clear()
-        return _Learner(network, self._device)
+        return _Learner(network, self._device, self._teacher)
 
     def take(self, other: _Learner) -> None:
         """The other's weights and statistics."""
@@ -330,8 +333,18 @@ class _Learner:
         loss = mask_loss(logits, truth, taught, recipe.dice)
         loss = loss + recipe.picture_loss * presence_loss(pooled_logits(logits), label)
         loss = loss + recipe.encoder_loss * presence_loss(self.head(), label)
+        if self._teacher is not None:
+            loss = loss + recipe.teacher_loss * self._distance(self._teacher, picture, logits)
         gradients = torch.autograd.grad(loss, self.parameters)
         return float(loss.detach()), list(gradients)
+
+    def _distance(self, teacher: nn.Module, picture: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """How far the logits [N, H, W] are from the teacher's."""
+        with torch.no_grad(), torch.autocast(self._device.type, dtype=torch.bfloat16, enabled=self._narrow):
+            taught = teacher(picture).float()
+        taught = functional.interpolate(taught, logits.shape[-2:], mode="area").squeeze(1)
+        by_pixel = functional.smooth_l1_loss(logits, taught)
+        return by_pixel + functional.smooth_l1_loss(pooled_logits(logits), pooled_logits(taught))
 
     @property
     def scale(self) -> tuple[float, float]:

@@ -362,3 +362,27 @@ def test_a_run_starts_from_the_weights_of_another(packs: list[CropPack], tmp_pat
     trainer.run(nothing)
     changed = {key for key, value in weights(trainer).items() if not torch.equal(given[key], value)}
     assert {key.split(".")[0] for key in changed} == {key.split(".")[0] for key in given}
+
+
+def test_a_teachers_answers_are_learned_beside_the_truth(packs: list[CropPack], tmp_path: Path) -> None:
+    teacher = tiny_model(7)
+    with torch.no_grad():
+        # It takes everything for fake, which the truth never says.
+        teacher.network.head.bias.fill_(4.0)
+    save(teacher, tmp_path / "teacher")
+    common = {
+        "stages": [{"steps": 50, "patch": 64, "pairs": 2, "rate": [1e-2, 1e-2]}],
+        "average": 0.0,
+        "warmup_steps": 0,
+    }
+    picture = torch.linspace(-1, 1, 3 * 64 * 64).reshape(1, 3, 64, 64)
+    answered = {}
+    for loss in (0, 50):
+        told = {"teacher": str(tmp_path / "teacher"), "teacher_loss": loss} if loss else {}
+        trainer = made(micro_recipe(tmp_path, **common, **told), packs, tmp_path / f"{loss}.pt")
+        trainer.run(nothing)
+        with torch.inference_mode():
+            answered[loss] = float(trainer.averaged().network.eval()(picture).mean())
+    assert answered[0] < 0 < answered[50]
+    with pytest.raises(UnknownModel):
+        made(micro_recipe(tmp_path, teacher="nobody"), packs, tmp_path / "c.pt")
