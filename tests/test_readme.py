@@ -213,7 +213,7 @@ CASES: dict[str, Case] = {
         lambda p: ["pack", p.manifest(), "--data", str(p.folder / "data"), "--out", "runs/packs"],
         {0},
     ),
-    "streamguard train engines/unet_lite0_many/train.toml --packs runs/packs --work runs --out runs/detector "
+    "streamguard train engines/unet_lite0/train.toml --packs runs/packs --work runs --out runs/detector "
     "--seconds 3600": (
         lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
         {0},
@@ -230,7 +230,7 @@ CASES: dict[str, Case] = {
         ],
         {0},
     ),
-    "streamguard compare engines/unet_lite0_many/train.toml --networks unet_lite0,unet_v1,efficientnet_b0,xception "
+    "streamguard compare engines/unet_lite0/train.toml --networks unet_lite0,unet_v1,efficientnet_b0,xception "
     "--trained-on all,dfdc --references unet_lite0,blur --seconds 3600": (
         lambda p: [
             *(*p.training("compare"), "--networks", "unet_lite0,meso4", "--references", "unet_lite0,blur"),
@@ -238,7 +238,7 @@ CASES: dict[str, Case] = {
         ],
         {0},
     ),
-    "streamguard search engines/unet_lite0_many/train.toml --out search --trials 40 --steps 300": (
+    "streamguard search engines/unet_lite0/train.toml --out search --trials 40 --steps 300": (
         lambda p: [*p.training("search"), "--out", "search", "--trials", "1", "--steps", "2", "--faces", "4"],
         {0},
     ),
@@ -253,7 +253,7 @@ CASES: dict[str, Case] = {
         lambda p: ["thin", str(write_packs(p.folder / "packs")), "--out", "small", "--megabytes", "60"],
         {0},
     ),
-    "streamguard train engines/unet_lite0_many/train.toml --packs small --work runs --out runs/detector --device cuda "
+    "streamguard train engines/unet_lite0/train.toml --packs small --work runs --out runs/detector --device cuda "
     "--seconds 540": (
         lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
         {0},

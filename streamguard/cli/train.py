@@ -29,7 +29,7 @@ _UNTAUGHT = (90, 90, 90)
 
 
 def train(
-    recipe: Annotated[Path, typer.Argument(help="Recipe TOML, such as engines/unet_lite0_many/train.toml.")],
+    recipe: Annotated[Path, typer.Argument(help="Recipe TOML, such as engines/unet_lite0/train.toml.")],
     packs: Annotated[Path, typer.Option(help="Folder of packs, as `streamguard pack` makes it.")] = Path("runs/packs"),
     work: Annotated[Path, typer.Option(help="Where the checkpoint goes; a run resumes from here.")] = Path("runs"),
     out: Annotated[Path | None, typer.Option(help="The detector's folder; default: the recipe's own folder.")] = None,

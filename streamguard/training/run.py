@@ -34,8 +34,8 @@ worst set alone one recording decides, and next to nothing is found.)"""
 UNSURE_FRAMES = 0.07
 """Share of them that may be marked at all, `unsure` among them."""
 THRESHOLDS = (
-    *np.linspace(0.3, 0.85, 12).round(2).tolist(),
-    *np.linspace(0.9, 0.99, 10).round(2).tolist(),
+    *np.linspace(0.3, 0.8, 11).round(2).tolist(),
+    *np.linspace(0.81, 0.99, 19).round(2).tolist(),
     0.995,
 )
 SMALLEST_SLOPE = 1e-3
