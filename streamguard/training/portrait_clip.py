@@ -17,8 +17,8 @@ from streamguard.media import Mp4Writer, picture_from_rgb
 from streamguard.training.portrait_renderer import portrait_renderer, rendered_again
 from streamguard.types import Float64Array, Picture, UInt8Array
 
-RENDERED_SIDE = 192
-"""Side in pixels at which the face is rendered: at that of the crop, 256, the default detector does not see it."""
+RENDERED_SIDE = 256
+"""Side in pixels at which the face is rendered: that of the crop which the detector sees."""
 
 
 def write_portrait_clip(
