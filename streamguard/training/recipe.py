@@ -40,12 +40,16 @@ class SourceTable(_RecipeTable):
     zoom: tuple[PositiveFloat, PositiveFloat] | None = None
     """Instead of the view's: crops without surroundings fill a patch at a larger scale only."""
 
+    @property
+    def blends(self) -> bool:
+        """Whether its fakes are made of real pictures."""
+        return self.kind in ("selfblend", "mouth")
+
     @model_validator(mode="after")
     def _named(self) -> Self:
-        blends = self.kind in ("selfblend", "mouth")
-        if blends and not self.reals:
+        if self.blends and not self.reals:
             raise ValueError("a source of blends needs `reals`")
-        if not blends and not self.fakes:
+        if not self.blends and not self.fakes:
             raise ValueError("a source needs `fakes`")
         _check_rising(self.zoom)
         return self

@@ -105,8 +105,8 @@ def only(recipe: Recipe, name: str) -> Recipe:
         return recipe
     sources = []
     for source in recipe.sources:
-        if name in (source.reals if source.kind in ("selfblend", "mouth") else source.fakes):
-            fakes = () if source.kind in ("selfblend", "mouth") else (name,)
+        if name in (source.reals if source.blends else source.fakes):
+            fakes = () if source.blends else (name,)
             reals = (name,) if name in source.reals else source.reals
             sources.append(source.model_copy(update={"fakes": fakes, "reals": reals}))
     if not sources:
