@@ -28,7 +28,7 @@ from tests.support.figures import jain
 from tests.support.portraits import green_detector
 from tests.support.settings import config_of
 
-SECONDS_PER_CROP = 0.152
+SECONDS_PER_CROP = 0.142
 FIT = 6
 """Streams that surely get a verdict a second from an engine that takes so long."""
 
@@ -142,12 +142,14 @@ async def test_streams_are_judged_evenly_and_one_more_is_refused(real: Path) -> 
 
 
 async def test_streams_of_the_file_are_all_taken_with_a_warning(real: Path, caplog: pytest.LogCaptureFixture) -> None:
-    entries = [{"name": f"s{number}", "source": str(real)} for number in range(FIT + 2)]
+    entries = [{"name": f"s{number}", "source": str(real)} for number in range(2 * FIT)]
     async with slow_server(streams=entries) as (server, http):
-        assert len(server.hub.streams()) == FIT + 2
+        assert len(server.hub.streams()) == 2 * FIT
         await problem(await http.post("/api/v1/streams", json={"source": str(real), "name": "more"}), 503)
     warned = [line for line in caplog.messages if line.startswith("more streams than the machine can judge")]
-    assert all(f"stream=s{n}," in line for n, line in zip((FIT, FIT + 1), warned[-2:], strict=True))
+    # What a face costs is measured anew while they are added, more or less exactly: the last is too many in any case.
+    assert f"stream=s{2 * FIT - 1}," in warned[-1]
+    assert not [line for line in warned for number in range(FIT) if f"stream=s{number}," in line]
 
 
 @pytest.mark.parametrize("settings", [{"admission": "off", "max_streams": FIT + 2}, {"max_streams": 1}])
