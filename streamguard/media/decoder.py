@@ -15,6 +15,8 @@ from streamguard.media.keyframes import KeyframeJoiner
 
 _LOST_PACKETS, _LOST_SECONDS = 40, 2.0
 """So many packets and seconds in a row that are not of the codec: damage does not last so long."""
+_MOST_HELD, _HELD_SECONDS = 32, 0.02
+"""Packets that are decoded together, and seconds that it takes, at the most: a picture waits for them."""
 
 
 class FrameDecoder:
@@ -30,6 +32,8 @@ class FrameDecoder:
         self._joiner = KeyframeJoiner(stream) if joined else None
         self._deinterlacer = Deinterlacer()
         self._disposable = DisposablePackets(stream)
+        self._held: list[Any] = []
+        self._cost = 0.0
         self._failed = 0
         self._decoded_at: float | None = None
         self.errors = 0
@@ -57,12 +61,43 @@ class FrameDecoder:
         """Return whether the packet may be left out: no other picture, and no field of another, is made from it."""
         return bool(self.decoded) and not self._deinterlacer.frames and self._disposable.holds(packet)
 
+    def hold(self, packet: Any) -> bool:
+        """Keep a packet whose picture nobody needs until the next `decode`; False where it has to be decoded now.
+
+        Where many streams take turns, each packet alone finds the processor's caches filled by others: five at a time
+        take a tenth less, and a fifth of the wake-ups.
+        """
+        count = len(self._held) + 1
+        # A codec of several threads is fed as it comes, and what its pictures cost is not seen from this one.
+        if not self.decoded or self._stream.codec_context.thread_count != 1:
+            return False
+        if count > _MOST_HELD or count * self._cost > _HELD_SECONDS:
+            return False
+        self._held.append(packet)
+        return True
+
     def decode(self, packet: Any) -> list[av.VideoFrame]:
-        """The frames of a packet, often one or none; an empty packet brings what was held back.
+        """The frames of the held packets and of this one; an empty packet brings what the codec held back.
 
         Raises:
             av.FFmpegError: an interlaced picture's pixel format is none that can be deinterlaced.
         """
+        shown = [frame for each in (*self._held, packet) for frame in self._frames(each)]
+        self._held.clear()
+        return shown if packet.size else shown + self._deinterlacer.finish()
+
+    def finish(self) -> list[av.VideoFrame]:
+        """The frames that were held back when reading failed."""
+        shown = [frame for each in self._held for frame in self._frames(each)]
+        self._held.clear()
+        try:
+            frames = self._stream.codec_context.decode(None)
+        except (av.FFmpegError, EOFError):
+            frames = []
+        return shown + self._shown(frames) + self._deinterlacer.finish()
+
+    def _frames(self, packet: Any) -> list[av.VideoFrame]:
+        began = time.thread_time()
         try:
             frames: list[av.VideoFrame] = packet.decode()
         except EOFError:
@@ -71,16 +106,8 @@ class FrameDecoder:
             self.errors += 1
             self._failed += 1
             return []
-        shown = self._shown(frames)
-        return shown if packet.size else shown + self._deinterlacer.finish()
-
-    def finish(self) -> list[av.VideoFrame]:
-        """The frames that were held back when reading failed."""
-        try:
-            frames = self._stream.codec_context.decode(None)
-        except (av.FFmpegError, EOFError):
-            frames = []
-        return self._shown(frames) + self._deinterlacer.finish()
+        self._cost += (time.thread_time() - began - self._cost) / 16
+        return self._shown(frames)
 
     def _shown(self, frames: list[av.VideoFrame]) -> list[av.VideoFrame]:
         intact = [frame for frame in frames if not frame.is_corrupt]

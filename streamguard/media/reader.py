@@ -29,8 +29,8 @@ class Taps:
     Attributes:
         wanted: asked for the media seconds of each picture of a live source: whether it is to be handed over. The
             others cost nothing beyond their decoding, and leave gaps in the numbering.
-        spared: asked for the media seconds of a picture of a live source that no other one is made from, before it is
-            decoded: whether it is left out altogether. It is not asked for as `wanted` then.
+        spared: asked for the media seconds of a picture of a live source before it is decoded: whether nobody will want
+            it (see `VideoSource.only`).
         keeper: gets the compressed packets of the video.
         sound: gets the compressed packets of the sound, where there is any.
     """

@@ -99,6 +99,7 @@ class VideoSource:
         codec: libav's name of the decoder.
         hardware: whether a device decodes it.
         decode_errors: packets and pictures skipped because they were damaged.
+        left_out: pictures that were not decoded, as nobody needed them and no other is made from them.
 
     Iterating raises:
         SourceTimeout, SourceEnded: a live source froze, ended or changed its codec; an http file broke off.
@@ -120,7 +121,7 @@ class VideoSource:
         self._keeper, self._tell = keeper, sound
         # Held while libav works: it must not be closed under a call.
         self._lock = threading.Lock()
-        self._earlier_errors = self._decoded = 0
+        self._earlier_errors = self._decoded = self.left_out = 0
         self._wanted: Callable[[float], bool] | None = None
         self._spared: Callable[[float], bool] | None = None
         self._begin()
@@ -130,8 +131,9 @@ class VideoSource:
         """Yield those pictures only whose media seconds are wanted; the others are numbered and left.
 
         Args:
-            wanted: asked for each decoded picture, in order; None for all.
-            spared: asked before a picture is decoded that no other one is made from: True to leave it undecoded.
+            wanted: asked for each picture, once; None for all.
+            spared: asked before a picture is decoded: whether nobody will want it. Then it is left undecoded where no
+                other one is made from it, and decoded later, together with the next ones, where one is.
         """
         self._wanted, self._spared = wanted, spared
 
@@ -276,17 +278,24 @@ class VideoSource:
         if self._keeper is not None:
             for each in whole:
                 self._keeper.push(each)
-        frames = [frame for each in whole if not self._left_out(each) for frame in self._decode(each)]
+        frames = [frame for each in whole if not self._put_off(each) for frame in self._decode(each)]
         if not frames:
             self._check_silence(now)
         return frames
 
-    def _left_out(self, packet: Any) -> bool:
+    def _put_off(self, packet: Any) -> bool:
+        """Return whether the packet is not decoded now, as nobody needs its picture: it is left out, or held."""
         if self._spared is None or (time := self._repair.expected(packet.pts, packet.time_base)) is None:
             return False
-        if not self._decoder.disposable(packet) or not self._spared(time):
+        if not self._spared(time):
             return False
+        if not self._decoder.disposable(packet):
+            return self._decoder.hold(packet)
         self._decoded += 1
+        self.left_out += 1
+        if self._wanted is not None:
+            # It is counted as the others are; whoever would want it by now is too late.
+            self._wanted(time)
         return True
 
     def _decode(self, packet: Any) -> list[av.VideoFrame]:

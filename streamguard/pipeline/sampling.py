@@ -57,11 +57,8 @@ class Demand:
         return self._wanted(time)
 
     def spares(self, time: float) -> bool:
-        """Return whether nobody will need the picture of those media seconds, which is counted then."""
-        if self._wanted(time):
-            return False
-        self.received += 1
-        return True
+        """Return whether nobody will need the picture of those media seconds, before it is decoded; counts nothing."""
+        return not self._wanted(time)
 
     def _wanted(self, time: float) -> bool:
         return self.judge(time) or (self.follower is not None and self.follower.needs_frames)
