@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from streamguard.faces.crop import crop_square, cut, share_inside
 from streamguard.faces.detector import Detections, FaceDetector, RegionDetector
 from streamguard.faces.gate import QualityGate
 from streamguard.faces.pace import LONGEST, WHILE_MOVING, WHOLE, next_pace
 from streamguard.faces.tracker import CONFIDENT, FaceTracker, Tracked
-from streamguard.types import Box, Crop, Face, Frame
+from streamguard.types import Box, Crop, Face, Frame, Picture
 
+Beside = Callable[[Callable[[Picture], tuple[Detections, float]], Picture], "Future[tuple[Detections, float]]"]
 _ROOM = 0.6
 """Of a face's side: it may have moved so far since the flow was right about it."""
 TOLERANCE = 0.05
@@ -28,7 +31,7 @@ class Found:
         crops: the faces to be judged, cut out.
         unjudged: the others, each with its reason.
         detected: whether the detector ran on this frame.
-        seconds: CPU seconds of this thread by stage (`detect`, `track`, `crop`).
+        seconds: CPU seconds by stage (`detect`, `track`, `crop`), of the threads that Python knows.
     """
 
     frame: Frame
@@ -71,6 +74,8 @@ class FaceFinder:
         self._since_detection = 0
         self._round: tuple[Frame, int] | None = None
         self._detected_at = self._whole_at = 0.0
+        self._begun: dict[int, Future[tuple[Detections, float]]] = {}
+        self._elsewhere = 0.0
 
     @property
     def detect_every(self) -> int:
@@ -80,6 +85,24 @@ class FaceFinder:
     def retune(self, detect_every: int) -> None:
         """Another k, as for the class; from any thread."""
         self._least = self._every = max(1, detect_every)
+
+    def find_all(self, frames: Sequence[Frame], *, live: bool = False, beside: Beside | None = None) -> list[Found]:
+        """The faces of the stream's next frames; arguments as of `find`.
+
+        Args:
+            beside: calls a function on another thread: of several frames, those are looked at there, while others are
+                tracked, on which the detector will run unless a face comes or is lost before.
+        """
+        if beside is not None and not live and not self._still and frames[0].epoch == self._epoch:
+            first = (-self._since_detection) % self._every or self._every
+            for frame in islice(frames, first, None, self._every):
+                self._begun[frame.index] = beside(self._timed_look, frame.image)
+        try:
+            return [self.find(frame, live=live) for frame in frames]
+        finally:
+            for look in self._begun.values():
+                look.cancel()
+            self._begun.clear()
 
     def find(self, frame: Frame, *, live: bool = False) -> Found:
         """The faces of the stream's next frame.
@@ -113,7 +136,8 @@ class FaceFinder:
         followed = time.thread_time()
         crops, unjudged = self._crops(frame, tracked)
         track = moved - start + followed - detected
-        seconds = {"detect": detected - moved, "track": track, "crop": time.thread_time() - followed}
+        look, self._elsewhere = detected - moved + self._elsewhere, 0.0
+        seconds = {"detect": look, "track": track, "crop": time.thread_time() - followed}
         return Found(frame, crops, unjudged, detect, seconds)
 
     def _find_still(self, frame: Frame) -> Found:
@@ -145,7 +169,17 @@ class FaceFinder:
             if found is not None and len(found) >= len(known):
                 return found
         self._whole_at = frame.time
-        return self._detector.detect(frame.image)
+        begun = self._begun.get(frame.index)
+        # One that no thread has come to would wait for this one.
+        if begun is None or begun.cancel():
+            return self._detector.detect(frame.image)
+        detections, self._elsewhere = begun.result()
+        return detections
+
+    def _timed_look(self, picture: Picture) -> tuple[Detections, float]:
+        """The faces of the whole picture, and the CPU seconds of this thread that it took."""
+        start = time.thread_time()
+        return self._detector.detect(picture), time.thread_time() - start
 
     def _follow_load(self, frame: Frame) -> None:
         if self._round is None:

@@ -17,6 +17,8 @@ _TOLERANCE = 1e-4
 """Seconds; media times are rounded to their time base."""
 _MADE_UP = 2.0
 """Steps that a frame may be late, waiting for its turn, and the next one come so much sooner."""
+_AHEAD, _AHEAD_PIXELS = 8, 8_000_000
+"""Frames of a file that are read ahead, so that several are analysed in one go, and their pixels, at the most."""
 
 
 class Follower(Protocol):
@@ -102,8 +104,8 @@ class Sampled:
     """Frames of a source that are judged: `async with Sampled(...) as samples`, then `async for item, turn in samples`.
 
     A task reads the source as fast as it comes. Of a live source the newest frame waits for its turn, and goes when
-    the turn comes; of any other every frame waits for its reader, and the source for the frame. The turn is to be
-    released when the frame has been analysed.
+    the turn comes; of any other every frame waits for its reader, and the source for the oldest of a few. The turn is
+    to be released when the frame has been analysed.
 
     Args:
         items: frames and connection changes.
@@ -131,7 +133,7 @@ class Sampled:
         self._seat = turns.seat(priority) if turns is not None else None
         self._spare = priority == SPARE
         self._changes: deque[Up | Down] = deque()
-        self._frame: Frame | None = None
+        self._frames: deque[Frame] = deque()
         self._live = self._ended = False
         self._failure: Exception | None = None
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()
@@ -140,7 +142,7 @@ class Sampled:
     def wants(self, time: float) -> bool:
         """Return whether a frame of those media seconds may be of use; from any thread."""
         cap = self._cap
-        return cap is None or self._frame is not None or cap.wants(time)
+        return cap is None or bool(self._frames) or cap.wants(time)
 
     def retune(self, most: float | None, priority: int) -> None:
         """Another rate and weight from the next frame on; arguments as for the class."""
@@ -166,22 +168,31 @@ class Sampled:
             # waits when a change comes.
             if self._changes:
                 return self._changes.popleft(), Turn()
-            if self._frame is not None:
+            if self._frames:
                 turn = await self._turn()
-                if self._changes or (frame := self._frame) is None:
+                if self._changes or not self._frames:
                     turn.release()
                     continue
-                self._frame = None
-                if self._cap is not None:
-                    self._cap.taken(frame.time)
-                self._taken.set()
-                return frame, turn
+                return self._take(), turn
             if self._ended:
                 if self._failure is not None:
                     raise self._failure
                 raise StopAsyncIteration
             self._arrived.clear()
             await self._arrived.wait()
+
+    def at_hand(self) -> list[Frame]:
+        """The frames of a file that follow the one handed over and need not be waited for; they need no turn."""
+        if self._live or self._spare:
+            return []
+        return [self._take() for _ in range(len(self._frames))]
+
+    def _take(self) -> Frame:
+        frame = self._frames.popleft()
+        if self._cap is not None and self._live:
+            self._cap.taken(frame.time)
+        self._taken.set()
+        return frame
 
     async def _turn(self) -> Turn:
         if self._turns is None or self._seat is None or not (self._live or self._spare):
@@ -191,7 +202,7 @@ class Sampled:
     async def _read(self) -> None:
         try:
             async for item in self._items:
-                while not self._live and self._frame is not None:
+                while not self._live and len(self._frames) >= _room(item):
                     self._taken.clear()
                     await self._taken.wait()
                 if self.demand.follower is not None:
@@ -213,12 +224,22 @@ class Sampled:
             self._arrived.set()
 
     def _offer(self, frame: Frame) -> None:
-        if self._frame is None and self._cap is not None and not self._cap.due(frame.time):
+        if self._cap is not None and not (self._live and self._frames) and not self._cap.due(frame.time):
             return
-        self._drop()
-        self._frame = frame
+        if self._live:
+            self._drop()
+        elif self._cap is not None:
+            self._cap.taken(frame.time)
+        self._frames.append(frame)
         self._arrived.set()
 
     def _drop(self) -> None:
-        self.demand.dropped += self._frame is not None
-        self._frame = None
+        self.demand.dropped += len(self._frames)
+        self._frames.clear()
+
+
+def _room(item: SourceItem) -> int:
+    """Number of frames that may wait before an item of a file; a change comes after all of them."""
+    if not isinstance(item, Frame):
+        return 1
+    return max(1, min(_AHEAD, _AHEAD_PIXELS // (item.image.width * item.image.height)))

@@ -108,14 +108,15 @@ class Stages:
 @dataclass(frozen=True, slots=True)
 class _Pending:
     found: Found
-    masks: asyncio.Task[list[Mask]] | None
+    judged: asyncio.Task[list[FaceVerdict]] | None
 
 
 class StreamPipeline:
     """Judges one stream. Iterate `run()` once; closing the iterator stops everything it started.
 
-    Frames are reported in order. At most `in_flight` analysed frames wait, beside the one being analysed and the
-    one being reported. A file's frames are all judged; of a live source's the newest one, when its turn comes.
+    Frames are reported in order. At most `in_flight` analysed frames wait (of a file: as many times a few that are
+    analysed together), beside those being analysed and being reported. A file's frames are all judged; of a live
+    source's the newest one, when its turn comes.
 
     Args:
         names: stream, model and engine.
@@ -127,13 +128,14 @@ class StreamPipeline:
 
     def __init__(self, names: Names, samples: Sampled, stages: Stages, executor: Executor, in_flight: int = 4) -> None:
         self._names, self._samples, self._stages, self._executor = names, samples, stages, executor
-        self._queue: asyncio.Queue[_Pending | Up | Down | None] = asyncio.Queue(maxsize=max(1, in_flight))
+        self._queue: asyncio.Queue[list[_Pending] | Up | Down | None] = asyncio.Queue(maxsize=max(1, in_flight))
         self._epoch, self._time, self._degraded = 0, 0.0, False
         self.cpu_seconds: defaultdict[str, float] = defaultdict(float)
         """CPU seconds by stage: detect, track, crop, rule (decode and infer are counted by their owners)."""
         self.counts = Counts()
         """Frames up to the newest report."""
         self._expected = 0
+        self._judging: set[asyncio.Task[list[FaceVerdict]]] = set()
         self._boxes: dict[int, Box] = {}
 
     @property
@@ -177,24 +179,23 @@ class StreamPipeline:
                         self._epoch = item.epoch
                         yield self._event(EventKind.STREAM_DOWN, str(item.error))
                 else:
-                    report, failure = await self._judged(item)
-                    if failure:
-                        yield self._event(EventKind.STREAM_DEGRADED, failure)
-                    for event in self._transitions(report.state.transitions):
-                        yield event
-                    tracks = report.state.tracks
-                    self._boxes = {track: box for track, box in self._boxes.items() if track in tracks}
-                    yield report
+                    for pending in item:
+                        report, failure = await self._judged(pending)
+                        if failure:
+                            yield self._event(EventKind.STREAM_DEGRADED, failure)
+                        for event in self._transitions(report.state.transitions):
+                            yield event
+                        tracks = report.state.tracks
+                        self._boxes = {track: box for track, box in self._boxes.items() if track in tracks}
+                        yield report
             await asyncio.wait([producer])
             for event in self._end_epoch(Closing.STREAM_BROKE if producer.exception() else Closing.STREAM_ENDED):
                 yield event
             await producer
         finally:
             await _stop(producer)
-            while not self._queue.empty():
-                left = self._queue.get_nowait()
-                if isinstance(left, _Pending) and left.masks is not None:
-                    await _stop(left.masks)
+            for task in tuple(self._judging):
+                await _stop(task)
 
     async def _produce(self) -> None:
         live = False
@@ -202,13 +203,7 @@ class StreamPipeline:
             async with self._samples as samples:
                 async for item, turn in samples:
                     if isinstance(item, Frame):
-                        pending = await self._analysed(item, turn, live=live)
-                        try:
-                            await self._queue.put(pending)
-                        except asyncio.CancelledError:
-                            if pending.masks is not None:
-                                await _stop(pending.masks)
-                            raise
+                        await self._queue.put(await self._analysed([item, *samples.at_hand()], turn, live=live))
                     else:
                         live = item.live if isinstance(item, Up) else live
                         await self._queue.put(item)
@@ -217,33 +212,45 @@ class StreamPipeline:
             if not asyncio.current_task().cancelling():  # type: ignore[union-attr]  # runs as a task
                 await self._queue.put(None)
 
-    async def _analysed(self, frame: Frame, turn: Turn, *, live: bool) -> _Pending:
-        """The frame's faces, on their way to the engine; the turn is released once that has answered."""
-        masks = None
+    async def _analysed(self, frames: Sequence[Frame], turn: Turn, *, live: bool) -> list[_Pending]:
+        """The frames' faces, on their way to the engine; the turn is released once that has answered for the last.
+
+        Several are analysed in one go: between the loop and a thread there is a way to go, a third of a file's time.
+        """
+        judged = None
         try:
-            found = await self._off_loop(functools.partial(self._stages.finder.find, frame, live=live))
-            if found.crops:
-                masks = asyncio.create_task(self._stages.judge.submit(self._names.stream, found.crops))
-                masks.add_done_callback(turn.release)
+            find = functools.partial(self._stages.finder.find_all, frames, live=live, beside=self._executor.submit)
+            pending = []
+            for found in await self._off_loop(find):
+                judged = asyncio.create_task(self._judge(found.crops)) if found.crops else None
+                if judged is not None:
+                    self._judging.add(judged)
+                    judged.add_done_callback(self._judging.discard)
+                pending.append(_Pending(found, judged))
+            if judged is not None:
+                judged.add_done_callback(turn.release)
         finally:
-            if masks is None:
+            if judged is None:
                 turn.release()
-        return _Pending(found, masks)
+        return pending
+
+    async def _judge(self, crops: Sequence[Crop]) -> list[FaceVerdict]:
+        masks = await self._stages.judge.submit(self._names.stream, crops)
+        return await self._off_loop(self._rule_all, masks)
 
     async def _judged(self, pending: _Pending) -> tuple[FrameReport, str]:
         found, failure = pending.found, ""
         for stage, seconds in found.seconds.items():
             self.cpu_seconds[stage] += seconds
         verdicts = [unjudged(face, face.unjudged) for face in found.unjudged if face.unjudged]
-        if pending.masks is not None:
+        if pending.judged is not None:
             try:
-                masks = await pending.masks
+                verdicts += await pending.judged
             except EngineFailed as error:
                 verdicts += [unjudged(crop.face, Reason.ENGINE_FAILED) for crop in found.crops]
                 failure = "" if self._degraded else str(error)
                 self._degraded = True
             else:
-                verdicts += await self._off_loop(self._rule_all, masks)
                 self._degraded = False
         frame = found.frame
         self._time = frame.time

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from streamguard.media import picture_from_rgb
 from streamguard.types import Box, Crop, Face, Frame, Picture, Reason
 from tests.faces.conftest import Find
 from tests.support.portraits import FACE, portrait, portrait_pictures
+
+Look = Callable[[Picture], tuple[Detections, float]]
 
 
 def faces(found: Found) -> dict[int, Face]:
@@ -179,6 +182,35 @@ def test_the_same_clip_gives_the_same_faces(find: Find) -> None:
         for found, again in zip(one, two, strict=True)
         for a, b in zip(found.crops, again.crops, strict=True)
     )
+
+
+@pytest.mark.parametrize("threads", [0, 1, 2])
+def test_frames_found_together_are_found_as_one_by_one(
+    find: Find, face_detector: CenterFaceDetector, threads: int
+) -> None:
+    """Whether another thread looks ahead, is late, or never comes to it."""
+    pictures = list(portrait_pictures(3.0))
+    for picture in pictures[21:33]:
+        picture[:, 80:260] = 100
+    alone, finder, looked = find(pictures), FaceFinder(face_detector, QualityGate(settle=0.0), 1.4, 256, 5), []
+    frames = [Frame("test", 0, n, n / 20.0, 0.0, picture_from_rgb(rgb)) for n, rgb in enumerate(pictures)]
+    together: list[Found] = []
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+
+        def beside(look: Look, picture: Picture) -> Future[tuple[Detections, float]]:
+            looked.append(picture)
+            return pool.submit(look, picture) if threads else Future()
+
+        while frames:
+            some = len(together) % 8 + 1
+            together += finder.find_all(frames[:some], beside=beside)
+            del frames[:some]
+    assert looked
+    assert [one.detected for one in together] == [one.detected for one in alone]
+    for one, other in zip(together, alone, strict=True):
+        assert [crop.face.box for crop in one.crops] == [crop.face.box for crop in other.crops]
+        assert [crop.face.track for crop in one.crops] == [crop.face.track for crop in other.crops]
+        assert [face.unjudged for face in one.unjudged] == [face.unjudged for face in other.unjudged]
 
 
 @pytest.mark.parametrize(

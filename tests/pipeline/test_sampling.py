@@ -159,14 +159,16 @@ async def test_no_frame_of_a_connection_comes_after_its_end() -> None:
     assert turns.busy == 0
 
 
-async def test_a_file_is_judged_whole_and_waits() -> None:
+@pytest.mark.parametrize(("side", "ahead"), [(16, 8), (2000, 2), (4000, 1)])
+async def test_a_file_is_judged_whole_and_waits(side: int, ahead: int) -> None:
     taken: list[int] = []
+    picture = Picture(np.zeros((side, side), np.uint8), *[np.zeros((side // 2, side // 2), np.uint8)] * 2)
 
     async def source() -> AsyncIterator[SourceItem]:
         yield replace(UP, live=False)
         for index in range(20):
             taken.append(index)
-            yield frame(index, index / 25)
+            yield replace(frame(index, index / 25), image=picture)
         yield DOWN
 
     turns = Scheduler()
@@ -175,8 +177,9 @@ async def test_a_file_is_judged_whole_and_waits() -> None:
         got: list[SourceItem] = []
         async for item, _ in samples:
             got.append(item)
-            # One waits to be judged, the next one to take its place.
-            assert len(taken) <= len(got) + 2
+            # A few wait to be judged, the next one to take a place; of large pictures fewer.
+            assert len(taken) <= len(got) + ahead + 1
+            got += samples.at_hand()
     assert [item.index for item in got if isinstance(item, Frame)] == list(range(20))
     assert got[-1] == DOWN
     assert samples.demand.dropped == 0
