@@ -225,7 +225,6 @@ class StreamPipeline:
                 judged = asyncio.create_task(self._judge(found.crops)) if found.crops else None
                 if judged is not None:
                     self._judging.add(judged)
-                    judged.add_done_callback(self._judging.discard)
                 pending.append(_Pending(found, judged))
             if judged is not None:
                 judged.add_done_callback(turn.release)
@@ -236,7 +235,9 @@ class StreamPipeline:
 
     async def _judge(self, crops: Sequence[Crop]) -> list[FaceVerdict]:
         masks = await self._stages.judge.submit(self._names.stream, crops)
-        return await self._off_loop(self._rule_all, masks)
+        verdicts, seconds = await self._off_loop(self._rule_all, masks)
+        self.cpu_seconds["rule"] += seconds
+        return verdicts
 
     async def _judged(self, pending: _Pending) -> tuple[FrameReport, str]:
         found, failure = pending.found, ""
@@ -252,6 +253,7 @@ class StreamPipeline:
                 self._degraded = True
             else:
                 self._degraded = False
+            self._judging.discard(pending.judged)
         frame = found.frame
         self._time = frame.time
         width, height = frame.image.width, frame.image.height
@@ -268,11 +270,10 @@ class StreamPipeline:
         self.counts = Counts(before.received + dropped + 1, before.judged + 1, before.dropped + dropped)
         return self.counts
 
-    def _rule_all(self, masks: Sequence[Mask]) -> list[FaceVerdict]:
+    def _rule_all(self, masks: Sequence[Mask]) -> tuple[list[FaceVerdict], float]:
+        """The verdicts, and the CPU seconds that they took."""
         start = time.thread_time()
-        verdicts = [self._stages.rule.judge(mask) for mask in masks]
-        self.cpu_seconds["rule"] += time.thread_time() - start
-        return verdicts
+        return [self._stages.rule.judge(mask) for mask in masks], time.thread_time() - start
 
     def _end_epoch(self, cause: Closing) -> list[Event]:
         return self._transitions(self._stages.vote.close_all(self._time, cause))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -168,6 +169,23 @@ async def test_frames_in_flight_are_bounded(make_pipeline: MakePipeline) -> None
         assert len(taken) <= 20 + 6 * 8
     assert judge.in_hand == 0
     assert judge.cancelled == judge.submits - 19
+
+
+async def test_failures_that_nobody_waits_for_any_more_are_no_news(make_pipeline: MakePipeline) -> None:
+    async def source() -> AsyncIterator[SourceItem]:
+        yield UP
+        for index in range(100):
+            yield frame(index)
+
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context))
+    judge = Judge(failing=range(100))
+    async with aclosing(make_pipeline(source(), judge).run()) as items:
+        async for item in items:
+            if isinstance(item, FrameReport) and judge.submits >= 8:
+                break
+    gc.collect()
+    assert told == []
 
 
 @pytest.mark.parametrize("how", ["closed", "cancelled", "broken"])
