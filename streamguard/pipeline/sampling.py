@@ -17,6 +17,8 @@ _TOLERANCE = 1e-4
 """Seconds; media times are rounded to their time base."""
 _MADE_UP = 2.0
 """Steps that a frame may be late, waiting for its turn, and the next one come so much sooner."""
+_STALE = 0.1
+"""Seconds by which a frame must be newer than one that waits for its turn, to take its place: less is not worth it."""
 _AHEAD, _AHEAD_PIXELS = 8, 8_000_000
 """Frames of a file that are read ahead, so that several are analysed in one go, and their pixels, at the most."""
 
@@ -142,7 +144,11 @@ class Sampled:
     def wants(self, time: float) -> bool:
         """Return whether a frame of those media seconds may be of use; from any thread."""
         cap = self._cap
-        return cap is None or bool(self._frames) or cap.wants(time)
+        try:
+            # Beside one that waits for its turn: time begins anew with each connection.
+            return not 0 <= time - self._frames[-1].time < _STALE
+        except IndexError:
+            return cap is None or cap.wants(time)
 
     def retune(self, most: float | None, priority: int) -> None:
         """Another rate and weight from the next frame on; arguments as for the class."""

@@ -127,6 +127,32 @@ async def test_a_live_stream_hands_over_the_newest_frame_when_its_turn_comes() -
     assert turns.busy == 0
 
 
+async def test_a_waiting_frame_is_replaced_by_one_that_is_much_newer() -> None:
+    """Under load a frame that is hardly newer is not worth its way to the loop."""
+
+    async def source() -> AsyncIterator[SourceItem]:
+        yield UP
+        yield frame(0, 1.0)
+        await asyncio.Event().wait()
+
+    turns = Scheduler()
+    others = [await turns.take(turns.seat()) for _ in range(FIRST)]
+    async with Sampled(source(), turns, most=5) as samples:
+        assert samples.wants(1.04)
+        assert isinstance((await anext(samples))[0], Up)
+        reading = asyncio.create_task(anext(samples))
+        while turns.contended == 0:  # noqa: ASYNC110 - a wish has no event
+            await asyncio.sleep(0)
+        assert [samples.wants(time) for time in (1.04, 1.08, 1.11, 0.0)] == [False, False, True, True]
+        for each in others:
+            each.release()
+        (_, turn), before = await reading, samples.wants(1.11)
+        turn.release()
+        # None waits any more: the next one is due a fifth of a second after the last.
+        assert not before
+        assert samples.wants(1.21)
+
+
 async def test_no_frame_of_a_connection_comes_after_its_end() -> None:
     source: list[SourceItem] = [UP, *(frame(n, n / 25) for n in range(5)), DOWN]
     source += [replace(UP, epoch=1), frame(0, 0.0, 1), frame(1, 0.04, 1)]
