@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,6 +46,13 @@ async def test_health(server: Server, http: aiohttp.ClientSession) -> None:
     response = await http.get("/health/ready")
     assert (response.status, (await response.json())["status"]) == (503, "draining")
     assert (await http.post("/api/v1/streams", json={"source": "x.mp4"})).status == 503
+
+
+async def test_threads_take_short_turns_while_a_server_runs(serve_with: ServeWith) -> None:
+    before = sys.getswitchinterval()
+    async with serve_with():
+        assert sys.getswitchinterval() < before
+    assert sys.getswitchinterval() == before
 
 
 async def test_metrics(http: aiohttp.ClientSession) -> None:
