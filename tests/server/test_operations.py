@@ -87,8 +87,9 @@ async def test_metrics(http: aiohttp.ClientSession) -> None:
 
 
 def threads_used() -> int:
-    """Threads, without those of the database's pool: it opens its few connections as they are needed."""
-    return sum("_connection_worker" not in thread.name for thread in threading.enumerate())
+    """Threads, without those of the pools of database and event loop: they open a few as they are needed."""
+    pools = ("_connection_worker", "asyncio_")
+    return sum(not any(pool in thread.name for pool in pools) for thread in threading.enumerate())
 
 
 @pytest.mark.slow
