@@ -16,6 +16,7 @@ from streamguard.faces.tracker import CONFIDENT, FaceTracker, Tracked
 from streamguard.types import Box, Crop, Face, Frame, Picture
 
 Beside = Callable[[Callable[[Picture], tuple[Detections, float]], Picture], "Future[tuple[Detections, float]]"]
+"""Calls a function with a picture on another thread, as `Executor.submit` does."""
 _ROOM = 0.6
 """Of a face's side: it may have moved so far since the flow was right about it."""
 TOLERANCE = 0.05
@@ -90,8 +91,8 @@ class FaceFinder:
         """The faces of the stream's next frames; arguments as of `find`.
 
         Args:
-            beside: calls a function on another thread: of several frames, those are looked at there, while others are
-                tracked, on which the detector will run unless a face comes or is lost before.
+            beside: calls a function on another thread. The detector runs there on the frames of a file that it is due
+                for, while those before them are tracked here. None: all is done here.
         """
         if beside is not None and not live and not self._still and frames[0].epoch == self._epoch:
             first = (-self._since_detection) % self._every or self._every

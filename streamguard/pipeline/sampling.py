@@ -105,9 +105,9 @@ class Cap:
 class Sampled:
     """Frames of a source that are judged: `async with Sampled(...) as samples`, then `async for item, turn in samples`.
 
-    A task reads the source as fast as it comes. Of a live source the newest frame waits for its turn, and goes when
-    the turn comes; of any other every frame waits for its reader, and the source for the oldest of a few. The turn is
-    to be released when the frame has been analysed.
+    A task reads the source as fast as it comes. Of a live source the newest frame, to a tenth of a second, waits for
+    its turn, and goes when the turn comes. Of any other every frame waits for its reader, and the source for the oldest
+    of a few. The turn is to be released when the frame has been analysed.
 
     Args:
         items: frames and connection changes.

@@ -56,8 +56,8 @@ from streamguard.streams.live_events import LiveEvents
 
 log = get_logger("streamguard.server")
 _INTERPRETER_TURN = 0.0005
-"""Seconds that a thread of Python may keep others waiting, a tenth of what is usual: with a thread for each stream they
-wait often, while processors are idle: two streams more fit than without. A fifth of this is worse than either."""
+"""Seconds that a thread of Python may keep others waiting, a tenth of what is usual. With a thread for each stream they
+wait often, while processors are idle: so two streams more fit. A fifth of this is worse than either."""
 
 
 class Server:
