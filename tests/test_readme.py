@@ -230,8 +230,8 @@ CASES: dict[str, Case] = {
         ],
         {0},
     ),
-    "streamguard compare engines/unet_lite0/train.toml --networks unet_lite0,unet_v1,efficientnet_b0,xception "
-    "--trained-on all,dfdc --references unet_lite0,blur --seconds 3600": (
+    "streamguard compare engines/article.toml --networks unet_v1,unet,unet_lite0,efficientnet_b0,xception "
+    "--trained-on dfdc --references unet_lite0,blur --seconds 1260": (
         lambda p: [
             *(*p.training("compare"), "--networks", "unet_lite0,meso4", "--references", "unet_lite0,blur"),
             *("--seconds", "1", "--out", "compared", "--most", "4"),

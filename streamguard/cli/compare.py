@@ -52,7 +52,7 @@ def compare(
 
     from streamguard.training.comparison.compare import ComparisonPlan
     from streamguard.training.comparison.compare import compare as run_comparison
-    from streamguard.training.comparison.page import columns, write_pages
+    from streamguard.training.comparison.page import calls_of, columns, write_pages
     from streamguard.training.recipe import read_recipe
 
     check_device(device)
@@ -80,6 +80,9 @@ def compare(
     sets = columns(rows, programs=False)
     console.print(_table("Frame AUC of each set; • has learned from it", rows, sets, "auc"))
     console.print(_table("Dice of masks, both halves of registered pairs", rows, sets, "dice"))
+    for kind in ("frames", "videos"):
+        if (called := calls_of(rows, kind))[1]:
+            console.print(_calls_table(f"F1 of {kind} called fake; precision, recall", *called, kind))
     console.print(f"programs and intervals of all: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
@@ -101,4 +104,15 @@ def _table(title: str, rows: Sequence[ComparisonRow], sets: Sequence[str], kind:
             for name, figure in zip(sets, figures, strict=True)
         ]
         table.add_row(Text(row.name), weights(row), str(row.patches or ""), *cells)
+    return table
+
+
+def _calls_table(title: str, rows: Sequence[ComparisonRow], sets: Sequence[str], kind: str) -> Table:
+    from streamguard.training.comparison.page import in_words
+    from streamguard.training.evaluation.wording import number
+
+    table = Table("detector, trained on", "threshold", *sets, title=title, title_justify="left", box=None)
+    for row in rows:
+        cells = [Text("\n".join(in_words(getattr(row.cells[name], kind)))) for name in sets]
+        table.add_row(Text(row.name), number(row.threshold), *cells)
     return table

@@ -110,5 +110,5 @@ def test_what_is_no_toml(tmp_path: Path, text: str) -> None:
 
 
 def test_the_shipped_recipes_can_be_read() -> None:
-    for path in (ROOT / "engines").glob("unet_lite0*/train.toml"):
+    for path in (*(ROOT / "engines").glob("unet_lite0*/train.toml"), ROOT / "engines" / "article.toml"):
         assert read_recipe(path).steps > 1000

@@ -19,7 +19,15 @@ from streamguard.models.comparison import CLASSIFIER, NETWORKS, fresh_classifier
 from streamguard.models.engine_graph import EngineGraph
 from streamguard.models.networks import SHAPES
 from streamguard.models.store import CROP_MARGIN
-from streamguard.training.comparison.figures import BASELINES, Cell, cross_figures, pair_dices
+from streamguard.training.comparison.figures import (
+    BASELINES,
+    GRID,
+    best_threshold,
+    cross_figures,
+    mask_levels,
+    pair_dices,
+    score_levels,
+)
 from streamguard.training.comparison.rows import (
     ALL,
     AS_SHIPPED,
@@ -178,15 +186,14 @@ class _Comparison:
         if row.trained_on == KNOWS_NOTHING:
             held = self._crops(CROP_MARGIN)
             scores = np.array([BASELINES[row.network](crop.pixels) for crop in held.crops])
-            cells = cross_figures(held.crops, scores, np.full(len(scores), np.nan))
+            row = replace(row, cells=cross_figures(held.crops, scores, np.full(len(scores), np.nan)))
         elif row.trained_on == AS_SHIPPED:
             model = load(row.settings["place"])
-            row, cells = replace(row, weights=_weights(model.network)), self._judged(row, model)
+            row = self._judged(replace(row, weights=_weights(model.network)), model)
         else:
-            row, model = self._trained(row)
-            cells = self._judged(row, model)
-        self.rows[row.name] = replace(row, cells=cells)
-        write_row(self.rows[row.name], self._out / "rows")
+            row = self._judged(*self._trained(row))
+        self.rows[row.name] = row
+        write_row(row, self._out / "rows")
         shutil.rmtree(self._checkpoint(row).parent, ignore_errors=True)
         self._advance(row.name, 1.0, "")
 
@@ -213,13 +220,21 @@ class _Comparison:
         row = replace(row, steps=reached.step, patches=reached.patches, seconds=round(reached.seconds, 1))
         return replace(row, weights=_weights(trainer.model.network)), trainer.averaged()
 
-    def _judged(self, row: ComparisonRow, model: LoadedModel) -> dict[str, Cell]:
+    def _judged(self, row: ComparisonRow, model: LoadedModel) -> ComparisonRow:
+        """The row with its threshold, chosen on the sets that it learned from, or its own, and with its figures."""
         self._advance(row.name, 1.0, "judging")
-        held = self._crops(model.spec.margin)
-        if model.spec.architecture == CLASSIFIER:
-            return cross_figures(held.crops, _answers(model, held), np.full(len(held.crops), np.nan))
-        maps = held.maps(model)
-        return cross_figures(held.crops, np.array([raw_score(each) for each in maps]), pair_dices(held.crops, maps))
+        held, spec = self._crops(model.spec.margin), model.spec
+        grid = (spec.threshold,) if row.trained_on == AS_SHIPPED else GRID
+        if spec.architecture == CLASSIFIER:
+            scores, dices = _answers(model, held), np.full(len(held.crops), np.nan)
+            levels = score_levels(scores)
+        else:
+            maps = held.maps(model)
+            scores, dices = np.array([raw_score(each) for each in maps]), pair_dices(held.crops, maps)
+            levels = mask_levels(maps, spec.smallest_component, grid)
+        place = best_threshold(held.crops, levels, row.home)
+        cells = cross_figures(held.crops, scores, dices, levels > place)
+        return replace(row, threshold=grid[place], cells=cells)
 
     def _crops(self, margin: float) -> HeldOutCrops:
         if margin not in self._held:

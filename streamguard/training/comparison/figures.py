@@ -4,17 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from streamguard.faces import sharpness
-from streamguard.training.evaluation.metrics import Bools, Figure, Floats, auc_figure, blur, dice, draw, ratio_figure
+from streamguard.training.evaluation.metrics import (
+    Bools,
+    Figure,
+    Floats,
+    auc_figure,
+    blur,
+    dice,
+    draw,
+    largest_components,
+    ratio_figure,
+)
 from streamguard.training.held_out import HeldCrop
 from streamguard.types import UInt8Array
 
 N_BOOT = 2000
 MARKED = 127
 """Pixels of a map above it are marked: a probability of 0.5."""
+GRID = (*(step / 20 for step in range(1, 20)), 0.97, 0.98, 0.99, 0.995)
+"""Thresholds that are tried."""
+OF_A_VIDEO = 3
+"""Crops of one clip at the least for it to be judged as a video."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """How right the verdicts are, of frames or of videos."""
+
+    precision: Figure
+    recall: Figure
+    f1: Figure
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,24 +50,32 @@ class Cell:
         auc: of the fakes against the set's real crops, or against all real crops where it has none.
         dice: of masks at 0.5, mean over both halves of registered pairs.
         fakes, reals: crops.
+        frames: at the row's threshold; None where it has none.
+        videos: the same of clips, fake where more than half of their crops are called fake; None where the set has
+            no clip of several crops.
     """
 
     auc: Figure
     dice: Figure
     fakes: int
     reals: int
+    frames: Calls | None
+    videos: Calls | None
 
 
-def cross_figures(crops: Sequence[HeldCrop], scores: Floats, dices: Floats) -> dict[str, Cell]:
+def cross_figures(
+    crops: Sequence[HeldCrop], scores: Floats, dices: Floats, called: Bools | None = None
+) -> dict[str, Cell]:
     """Figures by set, and by `set/program` of sets with several programs.
 
     Args:
         crops: all that were judged.
         scores: float64 [N], higher is more fake.
         dices: float64 [N] of `pair_dices`.
+        called: bool [N], which are called fake; None: there is no threshold.
     """
     fake = np.array([crop.fake for crop in crops])
-    sets, programs, groups = (np.array([getattr(crop, name) for crop in crops]) for name in ("set", "program", "group"))
+    sets, programs = (np.array([getattr(crop, name) for crop in crops]) for name in ("set", "program"))
     cells = {}
     for name in sorted(set(sets[fake].tolist())):
         own = ~fake & (sets == name)
@@ -50,8 +83,42 @@ def cross_figures(crops: Sequence[HeldCrop], scores: Floats, dices: Floats) -> d
         columns = {name: sets == name, **{f"{name}/{kind}": (sets == name) & (programs == kind) for kind in kinds}}
         for column, within in columns.items() if len(kinds) > 1 else [(name, sets == name)]:
             chosen = (fake & within) | (own if own.any() else ~fake)
-            cells[column] = _cell(scores[chosen], fake[chosen], groups[chosen], dices[chosen])
+            numbers = np.flatnonzero(chosen)
+            cells[column] = _cell(
+                [crops[int(number)] for number in numbers], scores[chosen], dices[chosen], called, numbers
+            )
     return cells
+
+
+def mask_levels(maps: Sequence[UInt8Array], smallest: int, grid: Sequence[float] = GRID) -> NDArray[np.int64]:
+    """int64 [N]: at how many thresholds of the grid, from the lowest on, the frame rule calls a map fake.
+
+    Args:
+        maps: uint8 [H, W] each, 0..255 for 0..1.
+        smallest: pixels; a component counts when it has more.
+        grid: thresholds 0..1, rising.
+    """
+    return np.array([sum(size > smallest for size in largest_components(each, grid)) for each in maps], np.int64)
+
+
+def score_levels(scores: Floats) -> NDArray[np.int64]:
+    """The same of a classifier's probabilities, float64 [N], by `GRID`."""
+    return np.searchsorted(GRID, scores, side="left")
+
+
+def best_threshold(crops: Sequence[HeldCrop], levels: NDArray[np.int64], home: Sequence[str]) -> int:
+    """Place in `GRID` at which most crops of the home sets are called what they are; 0 where there is no home set.
+
+    Both classes and all sets count alike: by F1 alone, calling everything fake looks good.
+    """
+    fake, sets = np.array([crop.fake for crop in crops]), np.array([crop.set for crop in crops])
+    right = np.zeros(len(GRID))
+    for name in home:
+        for label in (False, True):
+            own = levels[(sets == name) & (fake == label)]
+            if own.size:
+                right += [float(((own > place) == label).mean()) for place in range(len(GRID))]
+    return int(right.argmax())
 
 
 def pair_dices(crops: Sequence[HeldCrop], maps: Sequence[UInt8Array]) -> Floats:
@@ -64,17 +131,50 @@ def pair_dices(crops: Sequence[HeldCrop], maps: Sequence[UInt8Array]) -> Floats:
     return dices
 
 
-def _cell(scores: Floats, fake: Bools, groups: np.ndarray, dices: Floats) -> Cell:
-    names, owner = np.unique(groups, return_inverse=True)
+def _cell(
+    crops: Sequence[HeldCrop], scores: Floats, dices: Floats, called: Bools | None, numbers: NDArray[np.int64]
+) -> Cell:
+    fake = np.array([crop.fake for crop in crops])
+    names, owner = np.unique([crop.group for crop in crops], return_inverse=True)
     drawn = draw([None] * len(names), n_boot=N_BOOT, seed=0)
+
+    def summed(values: NDArray[Any], of: NDArray[np.int64]) -> Floats:
+        return np.bincount(of, values, minlength=len(names)).astype(np.float64)
+
+    def calls(said: Bools, label: Bools, of: NDArray[np.int64]) -> Calls:
+        hits, present = summed(said & label, of), np.bincount(of, minlength=len(names)) > 0
+        said_fake, fakes = summed(said, of), summed(label, of)
+        return Calls(
+            precision=ratio_figure(hits, said_fake, drawn, present, "nothing was called fake"),
+            recall=ratio_figure(hits, fakes, drawn, present, "nothing fake was judged"),
+            f1=ratio_figure(2 * hits, said_fake + fakes, drawn, present, "nothing fake was judged or called fake"),
+        )
+
+    frames = videos = None
+    if called is not None:
+        frames = calls(said := called[numbers], fake, owner)
+        clips: dict[tuple[str, str, str, bool], list[int]] = {}
+        for place, crop in enumerate(crops):
+            clips.setdefault((crop.set, crop.program, crop.file, crop.fake), []).append(place)
+        whole = [places for places in clips.values() if len(places) >= OF_A_VIDEO]
+        if whole:
+            first = np.array([places[0] for places in whole])
+            videos = calls(np.array([said[places].mean() > 0.5 for places in whole]), fake[first], owner[first])
     known = np.isfinite(dices)
-    count = np.bincount(owner[known], minlength=len(names)).astype(np.float64)
-    total = np.bincount(owner[known], dices[known], minlength=len(names)).astype(np.float64)
+    count = summed(known, owner)
     return Cell(
         auc=auc_figure([(scores[owner == each], fake[owner == each]) for each in range(len(names))], drawn),
-        dice=ratio_figure(total, count, drawn, count > 0, "no masks, or none whose truth is known"),
+        dice=ratio_figure(
+            summed(np.where(known, dices, 0.0), owner),
+            count,
+            drawn,
+            count > 0,
+            "no masks, or none whose truth is known",
+        ),
         fakes=int(fake.sum()),
         reals=int((~fake).sum()),
+        frames=frames,
+        videos=videos,
     )
 
 

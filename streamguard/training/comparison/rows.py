@@ -31,6 +31,7 @@ class ComparisonRow:
         weights: how many numbers are learned.
         start: what it began with; empty: random weights.
         steps, patches, seconds: what its training spent.
+        threshold: above which it calls a frame fake; None where it has none.
         cells: its figures by set and by `set/program`; none as long as it is not finished.
     """
 
@@ -43,6 +44,7 @@ class ComparisonRow:
     steps: int = 0
     patches: int = 0
     seconds: float = 0.0
+    threshold: float | None = None
     cells: dict[str, Cell] = field(default_factory=dict)
 
     @property

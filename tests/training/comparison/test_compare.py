@@ -8,11 +8,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streamguard.errors import ConfigError, DataError, OutputError, UnknownModel
 from streamguard.models import LoadedModel, networks
 from streamguard.training.comparison.compare import STEPS, ComparisonPlan, compare, only, timed
-from streamguard.training.comparison.figures import cross_figures, pair_dices
+from streamguard.training.comparison.figures import (
+    GRID,
+    best_threshold,
+    cross_figures,
+    mask_levels,
+    pair_dices,
+    score_levels,
+)
 from streamguard.training.comparison.page import HOME, render, write_pages
 from streamguard.training.held_out import HeldCrop, HeldOutCrops
 from streamguard.training.pack import write_crop_pack
@@ -73,6 +82,13 @@ def test_shipped_detectors_and_baselines_stand_beside(plan: ComparisonPlan, tmp_
     # A green face is darker than the same one.
     assert bright.cells["swaps"].auc.value == 0.0
     assert not green.home
+    # A shipped detector keeps its own threshold; a baseline has none.
+    frames = green.cells["swaps"].frames
+    assert green.threshold == green_detector().spec.threshold
+    assert frames is not None
+    assert (frames.precision.value, frames.recall.value, frames.f1.value) == (1.0, 1.0, 1.0)
+    assert blur.threshold is None
+    assert blur.cells["swaps"].frames is None
 
 
 def test_finished_rows_are_kept_and_others_join_them(plan: ComparisonPlan, tmp_path: Path) -> None:
@@ -232,6 +248,46 @@ def test_dice_counts_both_halves() -> None:
     assert cross_figures(crops, np.arange(4.0), dices)["a"].dice.value == 0.75
 
 
+def test_frames_and_videos_are_called_fake() -> None:
+    crops = [crop("ann", fake=False)] * 4 + [crop("ann", fake=True)] * 4 + [crop("bob", fake=True, program="q")] * 2
+    called = np.array([1, 0, 0, 1, 1, 1, 1, 0, 0, 0], dtype=bool)
+    cells = cross_figures(crops, np.arange(10.0), np.full(10, np.nan), called)
+    frames, videos = cells["a"].frames, cells["a"].videos
+    assert frames is not None
+    assert videos is not None
+    assert (frames.precision.value, frames.recall.value) == (3 / 5, 3 / 6)
+    assert frames.f1.value == pytest.approx(2 * 3 / (5 + 6))
+    # Half of the real clip is no majority, and two crops are no video.
+    assert (videos.precision.value, videos.recall.value, videos.f1.value) == (1.0, 1.0, 1.0)
+    assert cells["a/q"].frames is not None
+    assert cells["a/q"].frames.precision.value == pytest.approx(0.0)
+    assert cross_figures(crops[-2:], np.arange(2.0), np.full(2, np.nan), called[-2:])["a"].videos is None
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.floats(0, 1)), min_size=1, max_size=30))
+def test_the_threshold_is_the_best_of_the_grid(drawn: list[tuple[bool, str, float]]) -> None:
+    crops, scores = [crop("ann", fake, name) for fake, name, _ in drawn], np.array([score for *_, score in drawn])
+    place = best_threshold(crops, score_levels(scores), ("a", "b"))
+    kinds = {(fake, name) for fake, name, _ in drawn}
+
+    def right(threshold: float) -> float:
+        return sum(
+            float(np.mean([(score > threshold) == fake for fake, name, score in drawn if (fake, name) == kind]))
+            for kind in kinds
+        )
+
+    assert right(GRID[place]) == pytest.approx(max(right(threshold) for threshold in GRID))
+
+
+def test_a_map_is_fake_up_to_the_level_of_its_largest_component() -> None:
+    probability = np.zeros((64, 64), np.uint8)
+    probability[:20, :20] = round(0.5 * 255)
+    probability[40:45, 40:45] = 255
+    (level,) = mask_levels([probability], smallest=100)
+    assert GRID[level - 1] <= 0.5 < GRID[level]
+    assert mask_levels([probability], smallest=10)[0] == len(GRID)
+
+
 def test_figures_are_those_of_the_learning_curve(packs: Path) -> None:
     held, model = HeldOutCrops(held_packs(packs), 1.3), green_detector()
     maps = held.maps(model)
@@ -250,10 +306,10 @@ def test_the_page_and_the_json_hold_every_row(plan: ComparisonPlan, tmp_path: Pa
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "http" not in html.replace("http-equiv", "")
-    for words in ("trained on all", "loose/Lips", "swaps (3 + 3)", "rgba(", HOME, "12.6 k"):
+    for words in ("trained on all", "loose/Lips", "swaps (3 + 3)", "rgba(", HOME, "12.6 k", "Frames called fake"):
         assert words in html
     assert write_pages(rows, tmp_path).read_text() == render(rows)
     document = json.loads((tmp_path / "comparison.json").read_text())
-    assert document["schema"] == "streamguard.comparison/2"
+    assert document["schema"] == "streamguard.comparison/3"
     assert [row["network"] for row in document["rows"]] == ["meso4", "blur"]
     assert document["rows"][0]["cells"]["swaps"]["auc"]["value"] == rows[0].cells["swaps"].auc.value
