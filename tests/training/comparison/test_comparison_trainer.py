@@ -44,7 +44,8 @@ def make(name: str, recipe: Recipe, packs: Path, checkpoint: Path, workers: int 
 
 def test_a_classifier_learns_green_faces(packs: Path, tmp_path: Path) -> None:
     held = HeldOutCrops(held_packs(packs), 1.3, sets=("swaps",))
-    # One worker: with several no two runs are the same.
+    # One worker, as with several no two runs are the same; of ten seeds of the dropout, one gives no answer so soon.
+    torch.manual_seed(1)
     trainer = make("resnet18", easy(tmp_path, 16), packs, tmp_path / "a.pt")
     losses: list[float] = []
     trainer.run(lambda reached: losses.append(reached.loss))
