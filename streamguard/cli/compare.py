@@ -52,7 +52,7 @@ def compare(
 
     from streamguard.training.comparison.compare import ComparisonPlan
     from streamguard.training.comparison.compare import compare as run_comparison
-    from streamguard.training.comparison.page import calls_of, columns, write_pages
+    from streamguard.training.comparison.page import calls_table, columns, write_pages
     from streamguard.training.recipe import read_recipe
 
     check_device(device)
@@ -81,38 +81,43 @@ def compare(
     console.print(_table("Frame AUC of each set; • has learned from it", rows, sets, "auc"))
     console.print(_table("Dice of masks, both halves of registered pairs", rows, sets, "dice"))
     for kind in ("frames", "videos"):
-        if (called := calls_of(rows, kind))[1]:
-            console.print(_calls_table(f"F1 of {kind} called fake; precision, recall", *called, kind))
-    console.print(f"programs and intervals of all: {page}", markup=False, highlight=False, soft_wrap=True)
+        if (called := calls_table(rows, kind)) is not None:
+            table = _empty(f"F1 of {kind} called fake; precision, recall", "threshold", called.heads)
+            for network, source, threshold, figures in called.rows:
+                table.add_row(_label(network, source), threshold, *(Text("\n".join(figure)) for figure in figures))
+            console.print(table)
+    console.print(f"figures of programs, and what they rest on: {page}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+def _empty(title: str, *heads: str | Sequence[str]) -> Table:
+    table = Table("detector", title=title, title_justify="left", box=None)
+    for head in heads:
+        # A set's name is no markup.
+        for name in [head] if isinstance(head, str) else head:
+            table.add_column(Text(name))
+    return table
+
+
+def _label(network: str, source: str) -> Text:
+    return Text(f"{network}\n{source}")
+
+
 def _table(title: str, rows: Sequence[ComparisonRow], sets: Sequence[str], kind: str) -> Table:
-    from streamguard.training.comparison.page import HOME, weights
+    from streamguard.training.comparison.page import HOME, at_home, origin, weights
     from streamguard.training.evaluation.wording import interval, number
 
-    table = Table("detector, trained on", "weights", "patches", *sets, title=title, title_justify="left", box=None)
+    table = _empty(title, "weights", "patches", sets)
     for row in rows:
         figures = [getattr(row.cells[name], kind) for name in sets]
         if kind == "dice" and all(figure.value is None for figure in figures):
             continue
         cells = [
-            Text(f"{number(figure.value)}{HOME if name in row.home else ''}\n{interval(figure)}")
+            Text(f"{number(figure.value)}{HOME if at_home(row, name) else ''}\n{interval(figure)}")
             for name, figure in zip(sets, figures, strict=True)
         ]
-        table.add_row(Text(row.name), weights(row), str(row.patches or ""), *cells)
-    return table
-
-
-def _calls_table(title: str, rows: Sequence[ComparisonRow], sets: Sequence[str], kind: str) -> Table:
-    from streamguard.training.comparison.page import in_words
-    from streamguard.training.evaluation.wording import number
-
-    table = Table("detector, trained on", "threshold", *sets, title=title, title_justify="left", box=None)
-    for row in rows:
-        cells = [Text("\n".join(in_words(getattr(row.cells[name], kind)))) for name in sets]
-        table.add_row(Text(row.name), number(row.threshold), *cells)
+        table.add_row(_label(row.network, origin(row)), weights(row), str(row.patches or ""), *cells)
     return table

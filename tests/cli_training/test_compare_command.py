@@ -28,9 +28,11 @@ def test_a_matrix_of_networks_and_sets(packs: Path, tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
     for words in (
         "Frame AUC",
-        "meso4, all",
-        "unet_lite0, swaps",
-        "blur, nothing",
+        "meso4",
+        "trained on all",
+        "trained on swaps",
+        "blur",
+        "nothing",
         "brightness",
         "Dice of masks",
         "12.6 k",

@@ -126,6 +126,12 @@ def only(recipe: Recipe, name: str) -> Recipe:
     return recipe.model_copy(update={"sources": tuple(sources)})
 
 
+def home_of(recipe: Recipe) -> tuple[str, ...]:
+    """The sets whose fakes are learned from, or whose real faces are blended to fakes; sorted."""
+    names = {name for source in recipe.sources for name in (source.reals if source.blends else source.fakes)}
+    return tuple(sorted(names))
+
+
 def timed(recipe: Recipe, network: str) -> Recipe:
     """The recipe for another network and for a given time: one stage of the last one's patches.
 
@@ -148,6 +154,9 @@ class _Comparison:
 
     def wanted(self) -> list[ComparisonRow]:
         """The plan's rows, unfinished, after all that can be known to be wrong was looked for."""
+        for label in ("fake", "real"):
+            if not any((getattr(pack, label) >= 0).any() for pack in self._validation):
+                raise DataError(str(self._plan.packs / "validation"), f"no {label} face to test on", "pack more sets")
         plan, judged = self._plan, {"most": self._plan.most, "validation packs": digest(self._validation)}
         text = plan.recipe.model_dump_json(exclude={"name"})
         learned = {
@@ -165,7 +174,7 @@ class _Comparison:
                     names = ", ".join((*SHAPES, *NETWORKS))
                     raise UnknownModel(network, "no network of that name", f"choose one of {names}")
                 start = timed(recipe, network).start_from
-                wanted.append(ComparisonRow(network, choice, settings, home=recipe.sets, start=start))
+                wanted.append(ComparisonRow(network, choice, settings, home=home_of(recipe), start=start))
         asked = [row.name for row in wanted]
         if len(set(asked)) < max(1, len(asked)):
             twice = ", ".join(sorted({name for name in asked if asked.count(name) > 1}))
@@ -232,9 +241,12 @@ class _Comparison:
             maps = held.maps(model)
             scores, dices = np.array([raw_score(each) for each in maps]), pair_dices(held.crops, maps)
             levels = mask_levels(maps, spec.smallest_component, grid)
-        place = best_threshold(held.crops, levels, row.home)
-        cells = cross_figures(held.crops, scores, dices, levels > place)
-        return replace(row, threshold=grid[place], cells=cells)
+        place: int | None = 0
+        if row.trained_on != AS_SHIPPED:
+            place = best_threshold(held.crops, levels, row.home, only(self._plan.recipe, row.trained_on).sets)
+        if place is None:
+            return replace(row, cells=cross_figures(held.crops, scores, dices))
+        return replace(row, threshold=grid[place], cells=cross_figures(held.crops, scores, dices, levels > place))
 
     def _crops(self, margin: float) -> HeldOutCrops:
         if margin not in self._held:

@@ -16,6 +16,7 @@ from streamguard.training.evaluation.metrics import (
     Floats,
     auc_figure,
     blur,
+    checked,
     dice,
     draw,
     largest_components,
@@ -35,8 +36,15 @@ OF_A_VIDEO = 3
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """How right the verdicts are, of frames or of videos."""
+    """How right the verdicts are, of frames or of videos.
 
+    Attributes:
+        fakes, reals: how many were judged.
+        precision, recall, f1: of those called fake.
+    """
+
+    fakes: int
+    reals: int
     precision: Figure
     recall: Figure
     f1: Figure
@@ -50,9 +58,9 @@ class Cell:
         auc: of the fakes against the set's real crops, or against all real crops where it has none.
         dice: of masks at 0.5, mean over both halves of registered pairs.
         fakes, reals: crops.
-        frames: at the row's threshold; None where it has none.
-        videos: the same of clips, fake where more than half of their crops are called fake; None where the set has
-            no clip of several crops.
+        frames: at the row's threshold; None where it has none, or there is no real crop to compare with.
+        videos: the same of clips of several crops, fake where more than half of these are called fake; None where
+            there are no fake or no real ones.
     """
 
     auc: Figure
@@ -73,8 +81,11 @@ def cross_figures(
         scores: float64 [N], higher is more fake.
         dices: float64 [N] of `pair_dices`.
         called: bool [N], which are called fake; None: there is no threshold.
+
+    Raises:
+        DataError: a score is not finite.
     """
-    fake = np.array([crop.fake for crop in crops])
+    scores, fake = checked(scores, [crop.fake for crop in crops])
     sets, programs = (np.array([getattr(crop, name) for crop in crops]) for name in ("set", "program"))
     cells = {}
     for name in sorted(set(sets[fake].tolist())):
@@ -106,19 +117,32 @@ def score_levels(scores: Floats) -> NDArray[np.int64]:
     return np.searchsorted(GRID, scores, side="left")
 
 
-def best_threshold(crops: Sequence[HeldCrop], levels: NDArray[np.int64], home: Sequence[str]) -> int:
-    """Place in `GRID` at which most crops of the home sets are called what they are; 0 where there is no home set.
+def best_threshold(
+    crops: Sequence[HeldCrop], levels: NDArray[np.int64], fakes: Sequence[str], reals: Sequence[str]
+) -> int | None:
+    """Place in `GRID` at which most crops are called what they are; the middle one of several that are as good.
 
-    Both classes and all sets count alike: by F1 alone, calling everything fake looks good.
+    Fake and real count alike, and so do the sets of each: by F1 alone, calling everything fake looks good.
+
+    Args:
+        crops: all that were judged.
+        levels: int64 [N] of `mask_levels` or `score_levels`.
+        fakes, reals: sets whose fake and whose real crops count.
+
+    Returns:
+        None where fake or real crops are missing, or none is better than calling everything the same.
     """
     fake, sets = np.array([crop.fake for crop in crops]), np.array([crop.set for crop in crops])
-    right = np.zeros(len(GRID))
-    for name in home:
-        for label in (False, True):
-            own = levels[(sets == name) & (fake == label)]
-            if own.size:
-                right += [float(((own > place) == label).mean()) for place in range(len(GRID))]
-    return int(right.argmax())
+    called = levels[:, None] > np.arange(len(GRID))
+    shares = []
+    for names, label in ((fakes, True), (reals, False)):
+        of_sets = [called[chosen] == label for name in names if (chosen := (sets == name) & (fake == label)).any()]
+        if not of_sets:
+            return None
+        shares.append(np.mean([right.mean(axis=0) for right in of_sets], axis=0))
+    right = shares[0] + shares[1]
+    best = np.flatnonzero(np.isclose(right, right.max()))
+    return int(best[len(best) // 2]) if right.max() > 1 + 1e-9 else None
 
 
 def pair_dices(crops: Sequence[HeldCrop], maps: Sequence[UInt8Array]) -> Floats:
@@ -141,10 +165,14 @@ def _cell(
     def summed(values: NDArray[Any], of: NDArray[np.int64]) -> Floats:
         return np.bincount(of, values, minlength=len(names)).astype(np.float64)
 
-    def calls(said: Bools, label: Bools, of: NDArray[np.int64]) -> Calls:
+    def calls(said: Bools, label: Bools, of: NDArray[np.int64]) -> Calls | None:
+        if label.all() or not label.any():
+            return None
         hits, present = summed(said & label, of), np.bincount(of, minlength=len(names)) > 0
         said_fake, fakes = summed(said, of), summed(label, of)
         return Calls(
+            fakes=int(label.sum()),
+            reals=int((~label).sum()),
             precision=ratio_figure(hits, said_fake, drawn, present, "nothing was called fake"),
             recall=ratio_figure(hits, fakes, drawn, present, "nothing fake was judged"),
             f1=ratio_figure(2 * hits, said_fake + fakes, drawn, present, "nothing fake was judged or called fake"),
@@ -155,7 +183,9 @@ def _cell(
         frames = calls(said := called[numbers], fake, owner)
         clips: dict[tuple[str, str, str, bool], list[int]] = {}
         for place, crop in enumerate(crops):
-            clips.setdefault((crop.set, crop.program, crop.file, crop.fake), []).append(place)
+            # Fakes of several programs share one real recording.
+            program = crop.program if crop.fake else ""
+            clips.setdefault((crop.set, program, crop.file, crop.fake), []).append(place)
         whole = [places for places in clips.values() if len(places) >= OF_A_VIDEO]
         if whole:
             first = np.array([places[0] for places in whole])

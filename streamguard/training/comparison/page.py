@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from streamguard import report
 from streamguard.files import write_text
-from streamguard.training.comparison.figures import Calls
+from streamguard.training.comparison.figures import OF_A_VIDEO, Calls, Cell
 from streamguard.training.comparison.rows import ComparisonRow, as_document
-from streamguard.training.evaluation.wording import DISCLAIMER, NONE, number
+from streamguard.training.evaluation.wording import DISCLAIMER, NONE, interval, number
 
 SCHEMA = "streamguard.comparison/3"
 HOME = " \N{BULLET}"
@@ -25,9 +26,10 @@ LIMITS = (
     "Trained on a set: from those sources of the recipe that have it, and of their fakes from that set alone; the real "
     "faces may be of other sets.",
     "A frame is called fake above the row's threshold: the one of a grid at which most crops of the sets that it has "
-    "learned from are called what they are (real and fake, and all sets, count alike), so that those figures are a "
-    "little too good and the others are not. As shipped: its own threshold. A video is fake where more than half of "
-    "its crops are; sets of one frame a video have none.",
+    "learned from are called what they are (fake and real count alike, and so do the sets of each), so that those "
+    "figures are a little too good and the others are not. There is none where these sets hold no fake or no real crop "
+    "to test on, or where none is better than calling everything the same. As shipped: its own threshold. A video is "
+    f"fake where more than half of its crops are; it needs {OF_A_VIDEO} of them.",
     "As shipped: not trained here; what it has learned from is told in its card. Nothing: blurred, sharp or bright "
     "means fake. Who does not beat these has learned nothing else.",
     "A set is tested against its own real faces, or against those of all sets where it has none, on people that no "
@@ -80,46 +82,78 @@ def render(rows: Sequence[ComparisonRow]) -> str:
 
 def _matrix(rows: Sequence[ComparisonRow], names: Sequence[str], kind: str) -> dict[str, Any]:
     """Heads, and rows whose figures stand beside whether the network has learned from their set."""
-    cells = []
-    for row in rows:
-        start = ", ImageNet" if row.start else ""
-        cells.append(
-            [
-                (row.network, f"trained on {row.trained_on}{start}" if row.home else row.trained_on),
-                (weights(row), f"{row.patches} patches" if row.patches else ""),
-                *((getattr(row.cells[name], kind), name.partition("/")[0] in row.home) for name in names),
-            ]
-        )
-    return {"heads": ["Detector", "Weights", *_heads(rows, names)], "rows": cells}
+    counts = {name: row.cells[name] for row in rows for name in names if name in row.cells}
+    cells = [
+        [
+            (row.network, origin(row)),
+            (weights(row), f"{row.patches} patches" if row.patches else ""),
+            *((getattr(row.cells[name], kind), at_home(row, name)) for name in names),
+        ]
+        for row in rows
+    ]
+    return {"heads": ["Detector", "Weights", *(_head(name, counts[name]) for name in names)], "rows": cells}
 
 
-def calls_of(rows: Sequence[ComparisonRow], kind: str) -> tuple[list[ComparisonRow], list[str]]:
-    """The rows with a threshold, and the sets of which `frames` or `videos` are called."""
-    thresholds = [row for row in rows if row.threshold is not None]
-    names = columns(rows, programs=False)
-    return thresholds, [name for name in names if any(getattr(row.cells[name], kind) for row in thresholds)]
+def origin(row: ComparisonRow) -> str:
+    """What it was trained on, and from which start."""
+    start = ", ImageNet" if row.start else ""
+    return f"trained on {row.trained_on}{start}" if row.home else row.trained_on
 
 
-def in_words(calls: Calls | None) -> tuple[str, str]:
-    """F1, and precision and recall below it."""
+def at_home(row: ComparisonRow, column: str) -> bool:
+    """Return whether the network has learned from that set."""
+    return column.partition("/")[0] in row.home
+
+
+@dataclass(frozen=True, slots=True)
+class CallsTable:
+    """F1, precision and recall of all rows with a threshold, in words.
+
+    Attributes:
+        heads: sets, with their fakes and reals.
+        rows: what it is, its origin, its threshold, and a cell for each set: F1, and below it precision and recall.
+    """
+
+    heads: list[str]
+    rows: list[tuple[str, str, str, list[tuple[str, str]]]]
+
+
+def calls_table(rows: Sequence[ComparisonRow], kind: str) -> CallsTable | None:
+    """The table of `frames` or `videos`; None where nothing was called. Its last row calls everything fake."""
+    known = [row for row in rows if row.threshold is not None]
+    found: dict[str, Calls] = {}
+    for row in known:
+        for name in columns(rows, programs=False):
+            if (calls := getattr(row.cells[name], kind)) is not None:
+                found.setdefault(name, calls)
+    if not found:
+        return None
+    lines = [
+        (row.network, origin(row), number(row.threshold), [_in_words(row, name, kind) for name in found])
+        for row in known
+    ]
+    shares = [calls.fakes / (calls.fakes + calls.reals) for calls in found.values()]
+    everything = [(number(2 * share / (1 + share)), f"{number(share)}, {number(1.0)}") for share in shares]
+    lines.append(("everything called fake", "", NONE, everything))
+    return CallsTable([_head(name, calls) for name, calls in found.items()], lines)
+
+
+def _in_words(row: ComparisonRow, name: str, kind: str) -> tuple[str, str]:
+    calls: Calls | None = getattr(row.cells[name], kind)
     if calls is None:
         return NONE, ""
-    return number(calls.f1.value), f"{number(calls.precision.value)}, {number(calls.recall.value)}"
+    within = f" ({spread})" if (spread := interval(calls.f1)) else ""
+    below = f"{number(calls.precision.value)}, {number(calls.recall.value)}"
+    return f"{number(calls.f1.value)}{within}{HOME if at_home(row, name) else ''}", below
 
 
 def _calls(rows: Sequence[ComparisonRow], kind: str) -> dict[str, Any] | None:
-    thresholds, names = calls_of(rows, kind)
-    if not names:
+    table = calls_table(rows, kind)
+    if table is None:
         return None
-    cells = [
-        [(row.network, f"trained on {row.trained_on}" if row.home else row.trained_on), number(row.threshold)]
-        + [in_words(getattr(row.cells[name], kind)) for name in names]
-        for row in thresholds
-    ]
-    heads = _heads(rows, names) if kind == "frames" else names
-    return {"heads": ["Detector", "Threshold", *heads], "rows": cells}
+    cells = [[(network, source), threshold, *figures] for network, source, threshold, figures in table.rows]
+    return {"heads": ["Detector", "Threshold", *table.heads], "rows": cells}
 
 
-def _heads(rows: Sequence[ComparisonRow], names: Sequence[str]) -> list[str]:
-    counts = {name: row.cells[name] for row in rows for name in names if name in row.cells}
-    return [f"{name} ({counts[name].fakes} + {counts[name].reals})" for name in names]
+def _head(name: str, counted: Cell | Calls) -> str:
+    return f"{name} ({counted.fakes} + {counted.reals})"

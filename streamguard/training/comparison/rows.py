@@ -27,7 +27,7 @@ class ComparisonRow:
     Attributes:
         network, trained_on: which, and on what: `all`, a set, `as shipped` or `nothing`.
         settings: all that decided the figures.
-        home: the sets it has learned from here.
+        home: the sets whose fakes, or blends of whose real faces, it has learned from here.
         weights: how many numbers are learned.
         start: what it began with; empty: random weights.
         steps, patches, seconds: what its training spent.
@@ -90,15 +90,19 @@ def read_rows(folder: Path) -> dict[str, ComparisonRow]:
     """All rows kept in a folder, by name.
 
     Raises:
-        DataError: one is damaged.
+        DataError: some are damaged; all of them are named.
     """
-    rows = {}
+    rows, broken = {}, []
     for path in sorted(folder.glob("*.json")):
         try:
             row = _ROW.validate_json(path.read_bytes())
-        except (OSError, ValidationError) as error:
-            raise DataError(str(path), "damaged or of another version", "remove it to make that row again") from error
-        rows[row.name] = row
+        except (OSError, ValidationError):
+            broken.append(path)
+        else:
+            rows[row.name] = row
+    if broken:
+        remedy = "give another `--out`, or remove them to make those rows again"
+        raise DataError(", ".join(map(str, broken)), "damaged or of another version", remedy)
     return rows
 
 

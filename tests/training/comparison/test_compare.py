@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from streamguard.errors import ConfigError, DataError, OutputError, UnknownModel
 from streamguard.models import LoadedModel, networks
-from streamguard.training.comparison.compare import STEPS, ComparisonPlan, compare, only, timed
+from streamguard.training.comparison.compare import STEPS, ComparisonPlan, compare, home_of, only, timed
 from streamguard.training.comparison.figures import (
     GRID,
     best_threshold,
@@ -176,8 +176,18 @@ def test_another_detector_of_the_same_name_is_refused(plan: ComparisonPlan, tmp_
 def test_a_damaged_row_is_refused(plan: ComparisonPlan, tmp_path: Path, damage: str) -> None:
     (tmp_path / "rows").mkdir()
     (tmp_path / "rows" / "meso4-all.json").write_text(damage)
-    with pytest.raises(DataError, match=r"meso4-all\.json: damaged or of another version"):
+    (tmp_path / "rows" / "xception-all.json").write_text(damage)
+    with pytest.raises(DataError, match=r"meso4-all\.json, .*xception-all\.json: damaged or of another version"):
         compare(plan, tmp_path, untrained)
+
+
+@pytest.mark.parametrize("label", ["fake", "real"])
+def test_a_class_that_is_not_there_to_test_on_is_told_at_once(plan: ComparisonPlan, tmp_path: Path, label: str) -> None:
+    held = replace(example(0, "cid"), **{label: None, "mask": None})  # type: ignore[arg-type]  # one field each
+    write_crop_pack(tmp_path / "validation" / "swaps", [held])
+    (tmp_path / "train").symlink_to(plan.packs / "train")
+    with pytest.raises(DataError, match=f"no {label} face to test on"):
+        compare(replace(plan, packs=tmp_path), tmp_path / "out", untrained)
 
 
 @pytest.mark.parametrize(
@@ -215,6 +225,9 @@ def test_the_sources_of_one_set(plan: ComparisonPlan) -> None:
     mixed = recipe.sources[1].model_copy(update={"fakes": ("loose", "swaps"), "reals": ("real",)})
     (one,) = only(recipe.model_copy(update={"sources": (mixed,)}), "swaps").sources
     assert (one.fakes, one.reals) == (("swaps",), ("real",))
+    # Only real faces of `real` are learned from there: its fakes are not at home.
+    assert home_of(recipe.model_copy(update={"sources": (mixed,)})) == ("loose", "swaps")
+    assert home_of(only(recipe, "real")) == ("real",)
 
 
 def test_a_start_that_has_seen_other_sets_is_left_out(plan: ComparisonPlan) -> None:
@@ -261,22 +274,61 @@ def test_frames_and_videos_are_called_fake() -> None:
     assert (videos.precision.value, videos.recall.value, videos.f1.value) == (1.0, 1.0, 1.0)
     assert cells["a/q"].frames is not None
     assert cells["a/q"].frames.precision.value == pytest.approx(0.0)
-    assert cross_figures(crops[-2:], np.arange(2.0), np.full(2, np.nan), called[-2:])["a"].videos is None
+    assert (videos.fakes, videos.reals) == (1, 1)
+    # Fakes alone tell nothing of what is called fake wrongly.
+    alone = cross_figures(crops[4:], np.arange(6.0), np.full(6, np.nan), called[4:])["a"]
+    assert (alone.frames, alone.videos) == (None, None)
 
 
-@given(st.lists(st.tuples(st.booleans(), st.sampled_from("ab"), st.floats(0, 1)), min_size=1, max_size=30))
+def test_a_real_recording_of_several_fakes_is_one_video() -> None:
+    reals = [crop("ann", fake=False, program=program) for program in "pqpq"]
+    crops = [*reals, *[crop("ann", fake=True, program=program) for program in "ppqqpq"]]
+    videos = cross_figures(crops, np.arange(10.0), np.full(10, np.nan), np.arange(10) > 3)["a"].videos
+    assert videos is not None
+    assert (videos.fakes, videos.reals) == (2, 1)
+
+
+def test_a_score_that_is_no_number_is_refused() -> None:
+    with pytest.raises(DataError, match="not finite"):
+        cross_figures([crop("ann", False), crop("ann", True)], np.array([0.1, np.nan]), np.full(2, np.nan))
+
+
+@given(st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.floats(0, 1)), max_size=30))
 def test_the_threshold_is_the_best_of_the_grid(drawn: list[tuple[bool, str, float]]) -> None:
     crops, scores = [crop("ann", fake, name) for fake, name, _ in drawn], np.array([score for *_, score in drawn])
-    place = best_threshold(crops, score_levels(scores), ("a", "b"))
-    kinds = {(fake, name) for fake, name, _ in drawn}
+    place = best_threshold(crops, score_levels(scores), ("a", "b"), ("b", "c"))
 
-    def right(threshold: float) -> float:
-        return sum(
-            float(np.mean([(score > threshold) == fake for fake, name, score in drawn if (fake, name) == kind]))
-            for kind in kinds
+    def share(threshold: float, label: bool, names: str) -> float:
+        """The mean over the sets of the share that is called what it is."""
+        return float(
+            np.mean(
+                [
+                    np.mean(
+                        [(score > threshold) == fake for fake, name, score in drawn if (fake, name) == (label, own)]
+                    )
+                    for own in names
+                    if (label, own) in {(fake, name) for fake, name, _ in drawn}
+                ]
+            )
         )
 
-    assert right(GRID[place]) == pytest.approx(max(right(threshold) for threshold in GRID))
+    kinds = {(fake, name) for fake, name, _ in drawn}
+    if not kinds & {(True, "a"), (True, "b")} or not kinds & {(False, "b"), (False, "c")}:
+        assert place is None
+        return
+    right = [share(threshold, True, "ab") + share(threshold, False, "bc") for threshold in GRID]
+    if place is None:
+        assert max(right) < 1 + 1e-6
+    else:
+        assert right[place] == pytest.approx(max(right))
+
+
+def test_the_threshold_lies_in_the_middle_of_those_as_good() -> None:
+    crops = [crop("ann", False), crop("ann", True)]
+    place = best_threshold(crops, score_levels(np.array([0.22, 0.88])), ("a",), ("a",))
+    assert place is not None
+    assert GRID[place] == pytest.approx(0.55)
+    assert best_threshold(crops, score_levels(np.array([0.5, 0.5])), ("a",), ("a",)) is None
 
 
 def test_a_map_is_fake_up_to_the_level_of_its_largest_component() -> None:
@@ -306,7 +358,16 @@ def test_the_page_and_the_json_hold_every_row(plan: ComparisonPlan, tmp_path: Pa
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert "http" not in html.replace("http-equiv", "")
-    for words in ("trained on all", "loose/Lips", "swaps (3 + 3)", "rgba(", HOME, "12.6 k", "Frames called fake"):
+    for words in (
+        "trained on all",
+        "loose/Lips",
+        "swaps (3 + 3)",
+        "rgba(",
+        HOME,
+        "12.6 k",
+        "Frames called fake",
+        "everything called fake",
+    ):
         assert words in html
     assert write_pages(rows, tmp_path).read_text() == render(rows)
     document = json.loads((tmp_path / "comparison.json").read_text())
