@@ -82,9 +82,11 @@ def compare(
     console.print(_table("Dice of masks, both halves of registered pairs", rows, sets, "dice"))
     for kind in ("frames", "videos"):
         if (called := calls_table(rows, kind)) is not None:
-            table = _empty(f"F1 of {kind} called fake; precision, recall", "threshold", called.heads)
+            table = _empty(f"F1 of {kind} called fake, its interval; precision, recall", "threshold", called.heads)
             for network, source, threshold, figures in called.rows:
-                table.add_row(_label(network, source), threshold, *(Text("\n".join(figure)) for figure in figures))
+                table.add_row(
+                    _label(network, source), threshold, *(Text("\n".join(filter(None, figure))) for figure in figures)
+                )
             console.print(table)
     console.print(f"figures of programs, and what they rest on: {page}", markup=False, highlight=False, soft_wrap=True)
 

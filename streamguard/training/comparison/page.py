@@ -111,11 +111,11 @@ class CallsTable:
 
     Attributes:
         heads: sets, with their fakes and reals.
-        rows: what it is, its origin, its threshold, and a cell for each set: F1, and below it precision and recall.
+        rows: network, origin, threshold, and the lines of each set's cell: F1, its interval, precision and recall.
     """
 
     heads: list[str]
-    rows: list[tuple[str, str, str, list[tuple[str, str]]]]
+    rows: list[tuple[str, str, str, list[tuple[str, str, str]]]]
 
 
 def calls_table(rows: Sequence[ComparisonRow], kind: str) -> CallsTable | None:
@@ -133,18 +133,17 @@ def calls_table(rows: Sequence[ComparisonRow], kind: str) -> CallsTable | None:
         for row in known
     ]
     shares = [calls.fakes / (calls.fakes + calls.reals) for calls in found.values()]
-    everything = [(number(2 * share / (1 + share)), f"{number(share)}, {number(1.0)}") for share in shares]
+    everything = [(number(2 * share / (1 + share)), "", f"{number(share)}, {number(1.0)}") for share in shares]
     lines.append(("everything called fake", "", NONE, everything))
     return CallsTable([_head(name, calls) for name, calls in found.items()], lines)
 
 
-def _in_words(row: ComparisonRow, name: str, kind: str) -> tuple[str, str]:
+def _in_words(row: ComparisonRow, name: str, kind: str) -> tuple[str, str, str]:
     calls: Calls | None = getattr(row.cells[name], kind)
     if calls is None:
-        return NONE, ""
-    within = f" ({spread})" if (spread := interval(calls.f1)) else ""
+        return NONE, "", ""
     below = f"{number(calls.precision.value)}, {number(calls.recall.value)}"
-    return f"{number(calls.f1.value)}{within}{HOME if at_home(row, name) else ''}", below
+    return f"{number(calls.f1.value)}{HOME if at_home(row, name) else ''}", interval(calls.f1), below
 
 
 def _calls(rows: Sequence[ComparisonRow], kind: str) -> dict[str, Any] | None:
