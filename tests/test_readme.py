@@ -142,8 +142,8 @@ CASES: dict[str, Case] = {
         lambda p: ["scan", str(p.clip), "--json", "report.json", "--overlay", "annotated.mp4"],
         {0},
     ),
-    "streamguard scan --recursive evidence/ --csv faces.csv": (
-        lambda p: ["scan", "--recursive", str(p.clip.parent), "--csv", "faces.csv"],
+    "streamguard scan --recursive evidence/ --csv files.csv": (
+        lambda p: ["scan", "--recursive", str(p.clip.parent), "--csv", "files.csv"],
         {0, 10},
     ),
     "streamguard scan press.jpg --trust authorities.pem": (
@@ -214,15 +214,15 @@ CASES: dict[str, Case] = {
         {0},
     ),
     "streamguard train engines/unet_lite0/train.toml --packs runs/packs --work runs --out runs/detector "
-    "--seconds 3600": (
-        lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
+    "--seconds 3600 --paced": (
+        lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60", "--paced"],
         {0},
     ),
     "streamguard evaluate runs/detector --manifest manifest.tsv --data DATA --html report.html": (
         lambda p: [*p.evaluation(p.detectors()[0]), "--html", "report.html"],
         {0},
     ),
-    "streamguard evaluate unet_lite0 --manifest manifest.tsv --data DATA --robustness 250k,1M,360p --gallery errors "
+    "streamguard evaluate unet_lite0 --manifest manifest.tsv --data DATA --robustness 250k,1M,360p --gallery ~/errors "
     "--html report.html": (
         lambda p: [
             *(*p.evaluation("unet_lite0"), "--every", "2", "--robustness", "250k"),
@@ -231,7 +231,7 @@ CASES: dict[str, Case] = {
         {0},
     ),
     "streamguard compare engines/article.toml --networks unet_v1,unet,unet_lite0,efficientnet_b0,xception "
-    "--trained-on dfdc --references unet_lite0,blur --seconds 1260": (
+    "--trained-on dfdc --references unet_lite0,blur --seconds 1260 --workers 1": (
         lambda p: [
             *(*p.training("compare"), "--networks", "unet_lite0,meso4", "--references", "unet_lite0,blur"),
             *("--seconds", "1", "--out", "compared", "--most", "4"),
@@ -254,8 +254,8 @@ CASES: dict[str, Case] = {
         {0},
     ),
     "streamguard train engines/unet_lite0/train.toml --packs small --work runs --out runs/detector --device cuda "
-    "--seconds 540": (
-        lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60"],
+    "--seconds 540 --paced": (
+        lambda p: [*p.training("train"), "--work", "runs", "--out", "runs/detector", "--seconds", "60", "--paced"],
         {0},
     ),
     # Without a PostgreSQL each says what is missing; tests/cluster runs them with one.
