@@ -82,7 +82,7 @@ def compare(
     console.print(_table("Dice of masks, both halves of registered pairs", rows, sets, "dice"))
     for kind in ("frames", "videos"):
         if (called := calls_table(rows, kind)) is not None:
-            table = _empty(f"F1 of {kind} called fake, its interval; precision, recall", "threshold", called.heads)
+            table = _empty(f"F1 of {kind} called fake, its interval; precision, recall", "threshold", *called.heads)
             for network, source, threshold, figures in called.rows:
                 table.add_row(
                     _label(network, source), threshold, *(Text("\n".join(filter(None, figure))) for figure in figures)
@@ -95,12 +95,11 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
-def _empty(title: str, *heads: str | Sequence[str]) -> Table:
+def _empty(title: str, *heads: str) -> Table:
     table = Table("detector", title=title, title_justify="left", box=None)
     for head in heads:
         # A set's name is no markup.
-        for name in [head] if isinstance(head, str) else head:
-            table.add_column(Text(name))
+        table.add_column(Text(head))
     return table
 
 
@@ -112,7 +111,7 @@ def _table(title: str, rows: Sequence[ComparisonRow], sets: Sequence[str], kind:
     from streamguard.training.comparison.page import HOME, at_home, origin, weights
     from streamguard.training.evaluation.wording import interval, number
 
-    table = _empty(title, "weights", "patches", sets)
+    table = _empty(title, "weights", "patches", *sets)
     for row in rows:
         figures = [getattr(row.cells[name], kind) for name in sets]
         if kind == "dice" and all(figure.value is None for figure in figures):

@@ -236,7 +236,7 @@ class _Comparison:
         grid = (spec.threshold,) if row.trained_on == AS_SHIPPED else GRID
         if spec.architecture == CLASSIFIER:
             scores, dices = _answers(model, held), np.full(len(held.crops), np.nan)
-            levels = score_levels(scores)
+            levels = score_levels(scores, grid)
         else:
             maps = held.maps(model)
             scores, dices = np.array([raw_score(each) for each in maps]), pair_dices(held.crops, maps)

@@ -112,9 +112,9 @@ def mask_levels(maps: Sequence[UInt8Array], smallest: int, grid: Sequence[float]
     return np.array([sum(size > smallest for size in largest_components(each, grid)) for each in maps], np.int64)
 
 
-def score_levels(scores: Floats) -> NDArray[np.int64]:
-    """The same of a classifier's probabilities, float64 [N], by `GRID`."""
-    return np.searchsorted(GRID, scores, side="left")
+def score_levels(scores: Floats, grid: Sequence[float] = GRID) -> NDArray[np.int64]:
+    """The same of a classifier's probabilities, float64 [N]."""
+    return np.searchsorted(grid, scores, side="left")
 
 
 def best_threshold(
